@@ -1,0 +1,96 @@
+/** The control plane as its users see it: an HTTP API with a function key. */
+import type { Endpoints } from './sandbox.ts';
+
+export interface Step {
+  readonly key: string;
+  readonly title: string;
+  readonly state: 'pending' | 'waiting' | 'ready' | 'failed' | 'blocked';
+  readonly did: 'nothing' | 'created' | 'repaired';
+  readonly reason?: string;
+  readonly failure?: { readonly code: string; readonly message: string };
+  readonly startedAt?: string;
+  readonly readyAt?: string;
+}
+
+export interface Operation {
+  readonly id: string;
+  readonly deployment: string;
+  readonly state: 'accepted' | 'running' | 'succeeded' | 'failed';
+  readonly requestedAt: string;
+  readonly finishedAt?: string;
+  readonly failure?: { readonly key?: string; readonly code: string; readonly message: string };
+  readonly steps: readonly Step[];
+  readonly criticalPath: readonly { readonly key: string; readonly seconds: number }[];
+}
+
+export interface Problem {
+  readonly title: string;
+  readonly detail?: string;
+  readonly errors?: readonly { readonly field: string; readonly message: string }[];
+}
+
+/** Thrown when the API refuses a request; the message lists every field it named. */
+export class RefusedError extends Error {
+  constructor(status: number, problem: Problem) {
+    const fields = (problem.errors ?? []).map(({ field, message }) => `  ${field}: ${message}`);
+    super([`${status} ${problem.title}${problem.detail ? `: ${problem.detail}` : ''}`, ...fields].join('\n'));
+    this.name = 'RefusedError';
+  }
+}
+
+export class ControlPlane {
+  readonly #endpoints: Pick<Endpoints, 'functions' | 'functionsKey'>;
+
+  constructor(endpoints: Pick<Endpoints, 'functions' | 'functionsKey'>) {
+    this.#endpoints = endpoints;
+  }
+
+  /** Asks for a deployment, with a spec in YAML; answers the operation's id. Throws RefusedError. */
+  async put(name: string, spec: string): Promise<string> {
+    const answer = await this.#request(`/api/deployments/${encodeURIComponent(name)}`, {
+      method: 'PUT',
+      body: spec,
+      headers: { 'content-type': 'application/yaml' },
+    });
+    const location = answer.headers.get('operation-location');
+    if (!location) throw new Error('the answer has no Operation-Location');
+    await answer.body?.cancel();
+    return new URL(location).pathname.split('/').at(-1) ?? '';
+  }
+
+  async operation(id: string): Promise<Operation> {
+    const answer = await this.#request(`/api/operations/${encodeURIComponent(id)}`);
+    return (await answer.json()) as Operation;
+  }
+
+  /** Looks every `everyMilliseconds` (real) until it has ended; a host that is away for a moment is waited for. */
+  async watch(id: string, see: (operation: Operation) => void, everyMilliseconds = 250): Promise<Operation> {
+    for (;;) {
+      const operation = await this.operation(id).catch((error: unknown) => {
+        if (error instanceof RefusedError) throw error;
+        return undefined;
+      });
+      if (operation) {
+        see(operation);
+        if (operation.state === 'succeeded' || operation.state === 'failed') return operation;
+      }
+      await new Promise((resolve) => setTimeout(resolve, everyMilliseconds));
+    }
+  }
+
+  async #request(path: string, init: RequestInit = {}): Promise<Response> {
+    const answer = await fetch(`${this.#endpoints.functions}${path}`, {
+      ...init,
+      headers: { ...init.headers, 'x-functions-key': this.#endpoints.functionsKey },
+    });
+    if (answer.ok) return answer;
+    const text = await answer.text();
+    let problem: Problem = { title: answer.statusText };
+    try {
+      problem = JSON.parse(text) as Problem;
+    } catch {
+      // Not every refusal is the API's own: a wrong key is answered by the host, with nothing.
+    }
+    throw new RefusedError(answer.status, problem);
+  }
+}

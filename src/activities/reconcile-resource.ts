@@ -1,0 +1,106 @@
+/**
+ * The one generic activity that moves a resource: observe, push if it is not as asked, observe again. It waits for
+ * nothing and never rejects for a cloud's answer.
+ */
+import type { Clients } from '../clients/clients.ts';
+import { toFailure } from '../clients/cloud-failure.ts';
+import { fatal, retryable } from '../graph/failure.ts';
+import type { Dependencies, DependencyOutputs, Observed, Outputs, ResourceKey } from '../graph/resource.ts';
+import type { Activities, Did, ReconcileResult } from '../orchestrations/activities.ts';
+import type { Scope } from '../resources/scope.ts';
+import type { Store } from '../store/store.ts';
+import type { Implementation } from './implementation.ts';
+import { loadStack } from './stack.ts';
+
+/** Beyond this the activity gives the call up and the orchestration looks again; work already begun is found then. */
+const LONGEST_MILLISECONDS = 60_000;
+
+export const reconcileResource =
+  (
+    store: Store,
+    clientsFor: (subscriptionId: string) => Clients,
+  ): Implementation<Activities['reconcileResource']> =>
+  async (input) => {
+    let did: Did = 'nothing';
+    const reconcile = async (): Promise<ReconcileResult> => {
+      const { spec, names, wanted } = await loadStack(store, input.deployment);
+      const resource = wanted.find(({ key }) => key === input.key);
+      if (!resource) throw fatal('UnknownResource', `${input.deployment} has no resource ${input.key}`);
+      const scope: Scope = {
+        spec,
+        names,
+        clients: clientsFor(spec.subscriptionId),
+        now: new Date(input.now),
+      };
+      const deps = dependencyOutputs(resource.dependsOn, input.outputs);
+
+      const seen = await resource.observe(scope, deps);
+      if (!mustPush(seen)) return toResult(seen, 'nothing');
+      did = seen.state === 'absent' ? 'created' : 'repaired';
+      await resource.ensure(scope, deps, seen);
+      const after = toResult(await resource.observe(scope, deps), did);
+      return seen.state === 'drifted' ? { ...after, differences: seen.differences } : after;
+    };
+    try {
+      return await withinTime(reconcile());
+    } catch (error) {
+      return { kind: 'failed', did, failure: toFailure(error) };
+    }
+  };
+
+function dependencyOutputs(
+  dependsOn: Dependencies,
+  outputs: Readonly<Partial<Record<ResourceKey, Outputs>>>,
+): DependencyOutputs<Dependencies> {
+  return Object.fromEntries(
+    Object.entries(dependsOn).map(([name, dependency]) => [name, outputs[dependency.key]]),
+  );
+}
+
+const mustPush = (seen: Observed<Outputs>): boolean =>
+  seen.state === 'absent' || seen.state === 'drifted' || seen.state === 'failed';
+
+function toResult(seen: Observed<Outputs>, did: Did): ReconcileResult {
+  switch (seen.state) {
+    case 'ready':
+      return { kind: 'ready', did, outputs: seen.outputs };
+    case 'changing':
+      return {
+        kind: 'waiting',
+        did,
+        reason: seen.reason,
+        ...(seen.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: seen.retryAfterSeconds }),
+      };
+    case 'absent':
+      return { kind: 'waiting', did, reason: 'asked for, and does not show yet' };
+    case 'drifted':
+      return {
+        kind: 'waiting',
+        did,
+        reason: `asked to change, and does not show yet: ${seen.differences.map(({ path }) => path).join(', ')}`,
+      };
+    case 'failed':
+      return {
+        kind: 'failed',
+        did,
+        failure: { kind: 'retryable', code: seen.code, message: seen.message },
+      };
+    case 'foreign':
+      return { kind: 'failed', did, failure: { kind: 'fatal', code: 'Foreign', message: seen.reason } };
+  }
+}
+
+async function withinTime<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(retryable('TookTooLong', 'the cloud did not answer in time')),
+      LONGEST_MILLISECONDS,
+    );
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

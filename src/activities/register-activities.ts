@@ -1,0 +1,20 @@
+import * as df from 'durable-functions';
+import type { Clients } from '../clients/clients.ts';
+import type { Activities } from '../orchestrations/activities.ts';
+import type { Store } from '../store/store.ts';
+import { describeStack } from './describe-stack.ts';
+import type { Implementation } from './implementation.ts';
+import { reconcileResource } from './reconcile-resource.ts';
+import { recordOutcome } from './record-outcome.ts';
+import { recordSteps } from './record-steps.ts';
+
+/** Every activity by its name: the table of contents. */
+export function registerActivities(store: Store, clientsFor: (subscriptionId: string) => Clients): void {
+  const implementations: { [Name in keyof Activities]: Implementation<Activities[Name]> } = {
+    describeStack: describeStack(store),
+    reconcileResource: reconcileResource(store, clientsFor),
+    recordSteps: recordSteps(store),
+    recordOutcome: recordOutcome(store),
+  };
+  for (const [name, handler] of Object.entries(implementations)) df.app.activity(name, { handler });
+}

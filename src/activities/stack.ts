@@ -1,0 +1,40 @@
+/** A deployment's stack as one activity sees it: its spec, names and wanted resources, read afresh each time. */
+import { fatal } from '../graph/failure.ts';
+import type { GraphShape } from '../graph/plan.ts';
+import type { ResourceKey } from '../graph/resource.ts';
+import { type Names, namesOf } from '../naming.ts';
+import { type StackResource, stack } from '../resources/index.ts';
+import { parseSpec } from '../spec/parse-spec.ts';
+import type { DeploymentSpec } from '../spec/spec.ts';
+import type { Store } from '../store/store.ts';
+
+export interface LoadedStack {
+  readonly spec: DeploymentSpec;
+  readonly names: Names;
+  readonly wanted: readonly StackResource[];
+}
+
+/** Throws a fatal FailureError for a deployment that is not known, and what the store throws. */
+export async function loadStack(store: Store, deployment: string): Promise<LoadedStack> {
+  const record = await store.findDeployment(deployment);
+  if (!record) throw fatal('UnknownDeployment', `there is no deployment ${deployment}`);
+  const parsed = parseSpec(deployment, record.spec);
+  if (!parsed.ok) {
+    const fields = parsed.problems.map((problem) => `${problem.field}: ${problem.message}`).join('; ');
+    throw fatal('InvalidSpec', `the stored spec is no longer valid: ${fields}`);
+  }
+  const names = namesOf(deployment, parsed.spec);
+  const wanted = stack.filter((resource) => resource.isWanted?.({ spec: parsed.spec, names }) ?? true);
+  return { spec: parsed.spec, names, wanted };
+}
+
+/** Who waits for whom, among the wanted resources. */
+export function shapeOf(wanted: readonly StackResource[]): GraphShape {
+  const keys = new Set<ResourceKey>(wanted.map(({ key }) => key));
+  return wanted.map((resource) => ({
+    key: resource.key,
+    waitsFor: Object.values(resource.dependsOn)
+      .map((dependency) => dependency.key)
+      .filter((key) => keys.has(key)),
+  }));
+}

@@ -1,0 +1,50 @@
+/**
+ * What resources talk through: the vendors' own SDK clients for one subscription, made lazily and kept. No client
+ * retries by itself: a failed call is classified (cloud-failure.ts) and the orchestration looks again on a durable timer,
+ * so there is one place that waits and one that counts.
+ */
+
+import type { AuthorizationManagementClient } from '@azure/arm-authorization';
+import type { ComputeManagementClient } from '@azure/arm-compute';
+import type { ContainerRegistryManagementClient } from '@azure/arm-containerregistry';
+import type { ContainerServiceClient } from '@azure/arm-containerservice';
+import type { KeyVaultManagementClient } from '@azure/arm-keyvault';
+import type { ManagedServiceIdentityClient } from '@azure/arm-msi';
+import type { NetworkManagementClient } from '@azure/arm-network';
+import type { PostgreSQLManagementFlexibleServerClient } from '@azure/arm-postgresql-flexible';
+import type { PrivateDnsManagementClient } from '@azure/arm-privatedns';
+import type { ResourceManagementClient } from '@azure/arm-resources';
+import type { StorageManagementClient } from '@azure/arm-storage';
+import type { ContainerRegistryClient } from '@azure/container-registry';
+import type { SecretClient } from '@azure/keyvault-secrets';
+import type { Client as RestClient } from '@azure-rest/core-client';
+import type Cloudflare from 'cloudflare';
+import type { KubernetesApi } from './kubernetes-api.ts';
+
+export interface Clients {
+  resources(): ResourceManagementClient;
+  network(): NetworkManagementClient;
+  privateDns(): PrivateDnsManagementClient;
+  identities(): ManagedServiceIdentityClient;
+  vaults(): KeyVaultManagementClient;
+  authorization(): AuthorizationManagementClient;
+  storage(): StorageManagementClient;
+  postgres(): PostgreSQLManagementFlexibleServerClient;
+  clusters(): ContainerServiceClient;
+  compute(): ComputeManagementClient;
+  registries(): ContainerRegistryManagementClient;
+  /** `vaultUrl` as ARM reports it, `https://<name>.vault.azure.net/`. */
+  secrets(vaultUrl: string): SecretClient;
+  /** Manifests and tags of a registry, by its login server. */
+  registryContent(loginServer: string): ContainerRegistryClient;
+  /** Microsoft Graph v1.0. */
+  graph(): RestClient;
+  /** Its API token is read from the control plane's own vault on first use. */
+  cloudflare(): Promise<Cloudflare>;
+  /** The API server of an AKS cluster, by resource group and name; credentials are fetched on first use. */
+  kubernetes(resourceGroup: string, cluster: string): Promise<KubernetesApi>;
+  /** A bearer token of the app's own identity for an audience, for the few protocols that take it by hand. */
+  token(scope: string): Promise<string>;
+  /** Entra object id of the identity this app runs as, from its own token. */
+  ownPrincipalId(): Promise<string>;
+}

@@ -1,0 +1,62 @@
+/**
+ * Long-running operations that this process has submitted and that may not have ended. ARM answers 404 for some things
+ * while it makes them, and tells only through the operation why they did not come about; so who finds a thing absent or
+ * failed asks here first. It is a hint and nothing more: another process knows of none, and then submits again, which
+ * is harmless as every submission here is repeatable.
+ */
+import type { Clients } from './clients.ts';
+
+/** What both generations of core-lro have in common. */
+interface Poller {
+  poll(): Promise<unknown>;
+  readonly isDone: boolean | (() => boolean);
+}
+
+const submitted = new WeakMap<Clients, Map<string, Poller>>();
+
+const operationsOf = (clients: Clients): Map<string, Poller> => {
+  const known = submitted.get(clients) ?? new Map<string, Poller>();
+  submitted.set(clients, known);
+  return known;
+};
+
+const hasEnded = ({ isDone }: Poller): boolean => (typeof isDone === 'function' ? isDone() : isDone);
+
+/**
+ * Sends an operation and remembers it under the key of what it works on. The newer SDKs' pollers are thenables that
+ * wait for the end when awaited, so they are only ever asked whether they have been submitted; the older ones' `begin…`
+ * sends and polls once.
+ */
+export async function submit(
+  clients: Clients,
+  key: string,
+  operation:
+    | ({ readonly submitted: () => Promise<void> } & Poller)
+    | Promise<Poller & { readonly submitted?: never }>,
+): Promise<void> {
+  if ('poll' in operation) {
+    await operation.submitted();
+    operationsOf(clients).set(key, operation);
+  } else {
+    operationsOf(clients).set(key, await operation);
+  }
+}
+
+/**
+ * Whether an operation on this is still running. Throws, once, what an ended one failed with; then it is forgotten and
+ * may be submitted again.
+ */
+export async function isUnderWay(clients: Clients, key: string): Promise<boolean> {
+  const operations = operationsOf(clients);
+  const operation = operations.get(key);
+  if (!operation) return false;
+  try {
+    if (!hasEnded(operation)) await operation.poll();
+  } catch (error) {
+    operations.delete(key);
+    throw error;
+  }
+  if (!hasEnded(operation)) return true;
+  operations.delete(key);
+  return false;
+}

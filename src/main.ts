@@ -1,0 +1,32 @@
+/** The composition root: reads the settings, builds what everything stands on, registers every function. */
+import { app, type InvocationContext } from '@azure/functions';
+import * as df from 'durable-functions';
+import { registerActivities } from './activities/register-activities.ts';
+import { registerApi } from './api/register-api.ts';
+import type { Clients } from './clients/clients.ts';
+import { createClients } from './clients/create-clients.ts';
+import { createCredential } from './clients/credential.ts';
+import { readConfig } from './config.ts';
+import { reconcileDeployment } from './orchestrations/reconcile-deployment.ts';
+import { lookAgain } from './reactions/look-again.ts';
+import { createTableStore } from './store/table-store.ts';
+
+app.setup({ enableHttpStream: true });
+
+const config = readConfig(process.env);
+const credential = createCredential(config);
+const store = createTableStore(config.store, credential);
+
+const clients = new Map<string, Clients>();
+const clientsFor = (subscriptionId: string): Clients => {
+  const known = clients.get(subscriptionId) ?? createClients(config, credential, subscriptionId);
+  clients.set(subscriptionId, known);
+  return known;
+};
+
+registerApi({
+  store,
+  lookAgain: (context: InvocationContext, request) => lookAgain(df.getClient(context), request),
+});
+registerActivities(store, clientsFor);
+df.app.orchestration('reconcileDeployment', reconcileDeployment);

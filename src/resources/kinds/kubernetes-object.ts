@@ -1,0 +1,253 @@
+/**
+ * A resource made of Kubernetes objects: one manifest is enough to say what is wished, and everything else follows.
+ * Objects are applied server-side, so only the fields written here are ours: what the API server fills in, what Reloader
+ * adds to a pod template and what an autoscaler sets stay untouched. They are looked at with plain GETs, so that a stack
+ * that is as asked makes no writes at all, not even dry ones.
+ */
+import { createHash } from 'node:crypto';
+import { isNotFound } from '../../clients/cloud-failure.ts';
+import type { KubernetesApi, KubernetesObject, ObjectReference } from '../../clients/kubernetes-api.ts';
+import { KubernetesError } from '../../clients/kubernetes-api.ts';
+import { differences } from '../../graph/differences.ts';
+import type {
+  Dependencies,
+  DependencyOutputs,
+  Difference,
+  Observed,
+  Outputs,
+  Resource,
+  ResourceKey,
+} from '../../graph/resource.ts';
+import { managedBy } from '../../naming.ts';
+import type { Scope } from '../scope.ts';
+import { defineResource } from '../scope.ts';
+import { sameQuantity } from './quantity.ts';
+
+type SpecAndNames = Pick<Scope, 'spec' | 'names'>;
+
+/** One object as it is wished; namespace, common labels and our marks are added. */
+export interface Manifest<Deps extends Dependencies> {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly isClusterScoped?: true;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  /**
+   * Everything below `spec`, `data` and the like; `annotations` here join those above. `found` is the object as it is,
+   * for the rare wish that depends on how far things have got.
+   */
+  body(
+    deps: DependencyOutputs<Deps>,
+    found: KubernetesObject | undefined,
+  ): Readonly<Record<string, unknown>> & { readonly annotations?: Readonly<Record<string, string>> };
+}
+
+/** What the objects' own status says: `undefined` when they do their work. */
+export type Unready =
+  | { readonly state: 'changing'; readonly reason: string; readonly retryAfterSeconds?: number }
+  | { readonly state: 'failed'; readonly code: string; readonly message: string }
+  | undefined;
+
+export interface KubernetesObjects<Deps extends Dependencies, Out extends Outputs> {
+  readonly key: ResourceKey;
+  readonly title: string;
+  readonly dependsOn: Deps;
+  readonly patienceSeconds?: number;
+  isWanted?(scope: SpecAndNames): boolean;
+  /** `known` may lack dependencies when things are removed; an object's kind and name must not need them. */
+  objects(scope: SpecAndNames, known: Partial<DependencyOutputs<Deps>>): readonly Manifest<Deps>[];
+  /** Called once every object is as wished, with the objects in the order of `objects`. */
+  readiness?(look: {
+    readonly scope: Scope;
+    readonly api: KubernetesApi;
+    readonly found: readonly KubernetesObject[];
+  }): Promise<Unready> | Unready;
+  outputs?(scope: Scope, deps: DependencyOutputs<Deps>): Out;
+}
+
+/** Says whose an object is; `app.kubernetes.io/managed-by` says by what. */
+const deploymentAnnotation = `${managedBy}/deployment`;
+/** Of the wish last applied: a field that is wished no longer shows only here, and goes away by applying without it. */
+const wishAnnotation = `${managedBy}/wish`;
+
+export const kubernetesObjects = <
+  const Deps extends Dependencies,
+  Out extends Outputs = Record<never, never>,
+>(
+  resource: KubernetesObjects<Deps, Out>,
+): Resource<Scope, Deps, Out> =>
+  defineResource({
+    key: resource.key,
+    title: resource.title,
+    dependsOn: resource.dependsOn,
+    ...(resource.patienceSeconds === undefined ? {} : { patienceSeconds: resource.patienceSeconds }),
+    ...(resource.isWanted === undefined ? {} : { isWanted: resource.isWanted }),
+
+    async observe(scope, deps): Promise<Observed<Out>> {
+      const api = await connect(scope);
+      if (!api) return { state: 'absent' };
+      const looks = await look(api, scope, resource, deps);
+      const existing = looks.flatMap(({ found }) => (found ? [found] : []));
+      if (existing.length === 0) return { state: 'absent' };
+      const stranger = existing.find((object) => !isOurs(object, scope));
+      if (stranger) return { state: 'foreign', reason: foreignReason(stranger) };
+      const leaving = existing.find(({ metadata }) => metadata.deletionTimestamp !== undefined);
+      if (leaving) return { state: 'changing', reason: `${describe(leaving)} is being deleted` };
+
+      const outputs = resource.outputs?.(scope, deps) ?? ({} as Out);
+      const wrong = looks.flatMap(({ wanted, found }) => differencesOf(wanted, found));
+      if (wrong.length > 0) return { state: 'drifted', outputs, differences: wrong };
+      return (await resource.readiness?.({ scope, api, found: existing })) ?? { state: 'ready', outputs };
+    },
+
+    async ensure(scope, deps) {
+      const api = await connect(scope);
+      if (!api) throw new KubernetesError(404, 'ClusterNotFound', 'the cluster does not exist');
+      for (const { wanted, found } of await look(api, scope, resource, deps)) {
+        if (differencesOf(wanted, found).length > 0) await api.apply(wanted);
+      }
+    },
+
+    async remove(scope, deps) {
+      const api = await connect(scope);
+      if (!api) return;
+      for (const manifest of resource.objects(scope, deps).toReversed()) {
+        const reference = referenceOf(manifest, scope);
+        const found = await findServed(api, reference);
+        if (found && isOurs(found, scope)) await api.remove(reference);
+      }
+    },
+  });
+
+/** The manifest with everything that goes on the wire. */
+export function manifestOf<Deps extends Dependencies>(
+  manifest: Manifest<Deps>,
+  { names }: SpecAndNames,
+  deps: DependencyOutputs<Deps>,
+  found?: KubernetesObject,
+): KubernetesObject {
+  const { annotations, ...body } = manifest.body(deps, found);
+  const bare = {
+    ...body,
+    apiVersion: manifest.apiVersion,
+    kind: manifest.kind,
+    metadata: {
+      name: manifest.name,
+      ...(manifest.isClusterScoped ? {} : { namespace: names.namespace }),
+      labels: { ...commonLabels(manifest.name), ...manifest.labels },
+      annotations: { ...manifest.annotations, ...annotations, [deploymentAnnotation]: names.deployment },
+    },
+  };
+  const wish = createHash('sha256').update(JSON.stringify(bare)).digest('hex').slice(0, 16);
+  return {
+    ...bare,
+    metadata: { ...bare.metadata, annotations: { ...bare.metadata.annotations, [wishAnnotation]: wish } },
+  };
+}
+
+/** https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/ */
+export const commonLabels = (name: string): Readonly<Record<string, string>> => ({
+  'app.kubernetes.io/name': name,
+  'app.kubernetes.io/part-of': 'open-webui',
+  'app.kubernetes.io/managed-by': managedBy,
+});
+
+/** What of the wanted fields is not as wished. An object that is not there is one difference, not one per field. */
+export function differencesOf(wanted: KubernetesObject, found: KubernetesObject | undefined): Difference[] {
+  const subject = describe(wanted);
+  if (!found) return [{ path: subject, wanted: 'present', found: null }];
+  return differences(byName(wanted), byName(found), sameToKubernetes).map((difference) => ({
+    ...difference,
+    path: `${subject}: ${difference.path}`,
+  }));
+}
+
+const isQuantity = /(^|\.)(requests|limits|capacity)\.[^.]+$/;
+
+function sameToKubernetes(path: string, wanted: unknown, found: unknown): boolean {
+  // The API server leaves empty lists out of its answers.
+  if (Array.isArray(wanted) && wanted.length === 0 && found === undefined) return true;
+  return isQuantity.test(path) && sameQuantity(wanted, found);
+}
+
+/**
+ * Lists whose items have names (containers, env, volumes, ports) are compared name by name: others may add items to
+ * them, as Reloader does with its environment variable, and the API server merges them by name too.
+ */
+function byName(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    const names = value.map((item) =>
+      isRecord(item) && typeof item['name'] === 'string' ? item['name'] : undefined,
+    );
+    const areKeys = names.length > 0 && !names.includes(undefined) && new Set(names).size === names.length;
+    return areKeys
+      ? Object.fromEntries(value.map((item, index) => [names[index], byName(item)]))
+      : value.map(byName);
+  }
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, byName(item)]));
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** `undefined` when there is no such cluster: then there is nothing in it either. */
+async function connect({ clients, names }: Scope): Promise<KubernetesApi | undefined> {
+  try {
+    return await clients.kubernetes(names.resourceGroup, names.cluster);
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}
+
+function look<Deps extends Dependencies>(
+  api: KubernetesApi,
+  scope: Scope,
+  { objects }: Pick<KubernetesObjects<Deps, Outputs>, 'objects'>,
+  deps: DependencyOutputs<Deps>,
+): Promise<{ readonly wanted: KubernetesObject; readonly found: KubernetesObject | undefined }[]> {
+  return Promise.all(
+    objects(scope, deps).map(async (manifest) => {
+      const found = await findServed(api, referenceOf(manifest, scope));
+      return { wanted: manifestOf(manifest, scope, deps, found), found };
+    }),
+  );
+}
+
+/** Without the kind there is no object of it: its CRD has gone with all of them. */
+async function findServed(
+  api: KubernetesApi,
+  reference: ObjectReference,
+): Promise<KubernetesObject | undefined> {
+  try {
+    return await api.find(reference);
+  } catch (error) {
+    if (error instanceof KubernetesError && error.reason === 'KindNotServed') return undefined;
+    throw error;
+  }
+}
+
+const referenceOf = <Deps extends Dependencies>(
+  { apiVersion, kind, name, isClusterScoped }: Manifest<Deps>,
+  { names }: SpecAndNames,
+): ObjectReference => ({
+  apiVersion,
+  kind,
+  name,
+  ...(isClusterScoped ? {} : { namespace: names.namespace }),
+});
+
+const describe = ({ kind, metadata }: KubernetesObject): string => `${kind} ${metadata.name}`;
+
+export const isOurs = ({ metadata }: KubernetesObject, { names }: SpecAndNames): boolean =>
+  metadata.labels?.['app.kubernetes.io/managed-by'] === managedBy &&
+  metadata.annotations?.[deploymentAnnotation] === names.deployment;
+
+function foreignReason(object: KubernetesObject): string {
+  const owner = object.metadata.annotations?.[deploymentAnnotation];
+  return owner === undefined
+    ? `${describe(object)} is in the cluster already and was not made by this control plane`
+    : `${describe(object)} belongs to the deployment ${owner}`;
+}

@@ -1,0 +1,106 @@
+/**
+ * What the control plane remembers: the wish, the audit trail and the last look. The clouds are the truth; losing the
+ * store loses no stack. Records are written with optimistic concurrency, and never hold a secret's value.
+ */
+import type { Failure } from '../graph/failure.ts';
+import type { Difference, Outputs, ResourceKey } from '../graph/resource.ts';
+import type { DeploymentSpecInput } from '../spec/spec.ts';
+
+/** Why something is done: somebody asked, something happened, or it was time to look. */
+export interface Cause {
+  readonly kind: 'request' | 'event' | 'timer';
+  /** One sentence for people: `PUT /api/deployments/open-webui`. */
+  readonly what: string;
+  /** Id of the request or event, where it has one. */
+  readonly id?: string;
+}
+
+export interface DeploymentRecord {
+  readonly name: string;
+  /** As the user gave it, without defaults. */
+  readonly spec: DeploymentSpecInput;
+  /** Grows by one with each accepted change of the spec. */
+  readonly revision: number;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+  readonly lastOperationId?: string;
+  readonly etag: string;
+}
+
+export interface StepRecord {
+  readonly key: ResourceKey;
+  readonly title: string;
+  readonly state: 'pending' | 'waiting' | 'ready' | 'failed' | 'blocked';
+  /** What this operation did to it so far; completes the sentence "the resource has been …". */
+  readonly did: 'nothing' | 'created' | 'repaired';
+  /** What is being waited for, or why it is blocked. */
+  readonly reason?: string;
+  readonly failure?: Failure;
+  /** What was found wrong before it was repaired. */
+  readonly differences?: readonly Difference[];
+  /** Times it was looked at. */
+  readonly looks: number;
+  readonly waitsFor: readonly ResourceKey[];
+  readonly outputs?: Outputs;
+  /** ISO 8601, as are all times here: when it could first move, and when it was found ready. */
+  readonly startedAt?: string;
+  readonly readyAt?: string;
+}
+
+export interface OperationRecord {
+  readonly id: string;
+  readonly deployment: string;
+  readonly kind: 'provision';
+  readonly cause: Cause;
+  readonly revision: number;
+  readonly state: 'accepted' | 'running' | 'succeeded' | 'failed';
+  readonly requestedAt: string;
+  readonly finishedAt?: string;
+  /** The first thing that went wrong, when it failed. */
+  readonly failure?: Failure & { readonly key?: ResourceKey };
+  readonly steps: readonly StepRecord[];
+}
+
+export class ConflictError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'ConflictError';
+  }
+}
+
+export interface Store {
+  /** Throws when the store does not answer. */
+  check(): Promise<void>;
+  findDeployment(name: string): Promise<DeploymentRecord | undefined>;
+  listDeployments(): Promise<readonly DeploymentRecord[]>;
+  /**
+   * Writes a new spec; a spec equal to the stored one keeps its revision. With `ifMatch` (an etag, or `*`) only if the
+   * record is still that one; throws ConflictError otherwise.
+   */
+  putDeployment(
+    name: string,
+    spec: DeploymentSpecInput,
+    now: Date,
+    ifMatch?: string,
+  ): Promise<DeploymentRecord>;
+  createOperation(
+    operation: Pick<OperationRecord, 'id' | 'deployment' | 'kind' | 'cause' | 'revision' | 'requestedAt'>,
+  ): Promise<void>;
+  /** With its steps, in reading order of the stack. */
+  findOperation(id: string): Promise<OperationRecord | undefined>;
+  /** Overwrites the given steps of an operation, and the deployment's own last look at these resources. */
+  recordSteps(
+    deployment: string,
+    operationIds: readonly string[],
+    steps: readonly StepRecord[],
+  ): Promise<void>;
+  recordOutcome(
+    operationId: string,
+    outcome: Pick<OperationRecord, 'state'> & {
+      readonly at: string;
+      readonly failure?: OperationRecord['failure'];
+    },
+  ): Promise<void>;
+  /** The last look at each resource of a deployment. */
+  lastLook(deployment: string): Promise<readonly StepRecord[]>;
+}
