@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest';
+import type { ReconcileResult } from '../../src/orchestrations/activities.ts';
+import {
+  advance,
+  lookAtAllAgain,
+  noProgress,
+  notePending,
+  recorded,
+  toRecord,
+} from '../../src/orchestrations/progress.ts';
+
+const vault = 'azure/key-vault' as const;
+const waits: ReconcileResult = {
+  kind: 'waiting',
+  did: 'created',
+  reason: 'being created',
+  retryAfterSeconds: 15,
+};
+const isReady: ReconcileResult = { kind: 'ready', did: 'nothing', outputs: { url: 'u' } };
+const forbidden: ReconcileResult = {
+  kind: 'failed',
+  did: 'nothing',
+  failure: { kind: 'retryable', code: 'ForbiddenByRbac', message: 'not allowed yet' },
+};
+
+describe('advance', () => {
+  test('what the operation did to a resource outlives later looks', () => {
+    const once = advance(noProgress, vault, waits, 1_000, {});
+    const twice = advance(once, vault, isReady, 16_000, {});
+    expect(twice.records[vault]).toMatchObject({
+      did: 'created',
+      looks: 2,
+      startedAt: 1_000,
+      readyAt: 16_000,
+    });
+  });
+
+  test('waits as long as the cloud asked for', () => {
+    expect(advance(noProgress, vault, waits, 1_000, {}).steps[vault]).toMatchObject({
+      kind: 'waiting',
+      dueAt: 16_000,
+    });
+  });
+
+  test('pauses grow while it keeps failing, and patience ends it with its last failure', () => {
+    let progress = noProgress;
+    let now = 0;
+    const pauses: number[] = [];
+    for (let look = 0; look < 40; look += 1) {
+      progress = advance(progress, vault, forbidden, now, { [vault]: 300 });
+      const state = progress.steps[vault];
+      if (state?.kind !== 'waiting') break;
+      pauses.push((state.dueAt - now) / 1000);
+      now = state.dueAt;
+    }
+    expect(pauses).toEqual([5, 10, 20, 40, 60, 60, 60, 60]);
+    expect(progress.steps[vault]).toMatchObject({
+      kind: 'failed',
+      failure: { kind: 'fatal', code: 'ForbiddenByRbac' },
+    });
+  });
+
+  test('a fatal failure is not waited for', () => {
+    const failure = { kind: 'fatal', code: 'Foreign', message: 'not ours' } as const;
+    const progress = advance(noProgress, vault, { kind: 'failed', did: 'nothing', failure }, 0, {});
+    expect(progress.steps[vault]).toEqual({ kind: 'failed', failure });
+  });
+});
+
+describe('lookAtAllAgain', () => {
+  test('forgets every state and remembers what was done', () => {
+    const again = lookAtAllAgain(advance(noProgress, vault, waits, 0, {}));
+    expect(again.steps).toEqual({});
+    expect(again.records[vault]?.did).toBe('created');
+  });
+});
+
+describe('records', () => {
+  test('each is told to the store once, newest state only', () => {
+    const shape = [{ key: vault, waitsFor: [] }];
+    const progress = advance(notePending(noProgress, shape), vault, waits, 0, {});
+    expect(toRecord(progress)).toHaveLength(1);
+    expect(toRecord(progress)[0]).toMatchObject({ state: 'waiting' });
+    expect(toRecord(recorded(progress))).toEqual([]);
+  });
+});

@@ -1,0 +1,63 @@
+/** A sandbox of its own with the sample deployment asked for, for the suites that need a whole stack. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ControlPlane, type Operation } from '../../sandbox/control-plane.ts';
+import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
+import { CloudApi } from './cloud-api.ts';
+
+export const root = join(import.meta.dirname, '..', '..');
+export const sampleSpec = readFileSync(join(root, 'samples', 'open-webui.yaml'), 'utf8');
+export const sampleName = 'open-webui';
+
+export interface Sample {
+  readonly sandbox: Sandbox;
+  readonly api: ControlPlane;
+  readonly clouds: CloudApi;
+  /** Asks for the sample and waits until the operation has ended. */
+  ask(spec?: string): Promise<Operation>;
+  stop(): Promise<void>;
+}
+
+export async function startSample(options: { speed: number; directory?: string }): Promise<Sample> {
+  const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'open-webui-sandbox-'));
+  const sandbox = await startSandbox({ directory, app: root, speed: options.speed });
+  const api = new ControlPlane(sandbox.endpoints);
+  return {
+    sandbox,
+    api,
+    clouds: new CloudApi(sandbox.endpoints),
+    ask: async (spec = sampleSpec) => api.watch(await api.put(sampleName, spec), () => {}, 100),
+    stop: async () => {
+      await sandbox.stop();
+      if (options.directory === undefined) rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+export interface RecordedCall {
+  readonly time: string;
+  readonly service: string;
+  readonly method: string;
+  readonly host: string;
+  readonly path: string;
+  readonly status: number;
+  readonly caller: string;
+}
+
+/** Calls the clouds saw since a position; `next` is the position after them. */
+export async function callsSince(
+  sample: Sample,
+  position: number,
+): Promise<{ calls: readonly RecordedCall[]; next: number }> {
+  const answer = await fetch(`${sample.sandbox.endpoints.sandbox}/calls?since=${position}`);
+  if (!answer.ok) throw new Error(`/calls answered ${answer.status}`);
+  return (await answer.json()) as { calls: readonly RecordedCall[]; next: number };
+}
+
+/** POSTs that only read: ARM's actions for keys, credentials and names, and the registry's exchange of tokens. */
+const readingPost =
+  /\/(listKeys|listClusterUserCredential|checkNameAvailability)(\?|$)|^\/oauth2\/(exchange|token)(\?|$)/i;
+
+export const isMutation = ({ method, path }: RecordedCall): boolean =>
+  !['GET', 'HEAD', 'OPTIONS'].includes(method) && !(method === 'POST' && readingPost.test(path));
