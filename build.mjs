@@ -14,6 +14,8 @@ await build({
   format: 'cjs',
   external: ['@azure/functions-core'],
   sourcemap: true,
+  // Half the bytes to read at a cold start; names stay, for readable stacks.
   minifySyntax: true,
+  minifyWhitespace: true,
   logLevel: 'warning',
 });

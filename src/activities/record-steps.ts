@@ -16,6 +16,7 @@ export const recordSteps =
       const toRecord = ({ startedAt, readyAt, ...step }: StepProgress): StepRecord => ({
         ...step,
         title: wanted.find(({ key }) => key === step.key)?.title ?? step.key,
+        ordinal: wanted.findIndex(({ key }) => key === step.key),
         waitsFor: waitsFor.get(step.key) ?? [],
         ...(startedAt === undefined ? {} : { startedAt: isoTime(startedAt) }),
         ...(readyAt === undefined ? {} : { readyAt: isoTime(readyAt) }),

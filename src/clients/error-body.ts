@@ -4,7 +4,9 @@
  * (https://learn.microsoft.com/azure/key-vault/general/rest-error-codes). This policy remembers the body of each refused
  * request for as long as its error lives.
  */
-import type { PipelinePolicy } from '@azure/core-rest-pipeline';
+import type { ClientOptions } from '@azure-rest/core-client';
+
+type PipelinePolicy = NonNullable<ClientOptions['additionalPolicies']>[number]['policy'];
 
 const bodies = new WeakMap<object, string>();
 

@@ -27,16 +27,16 @@ export function createGraph(cloud: Cloud, credential: TokenCredential): Client {
   });
 }
 
-/** A path of Graph. Its keys stand in parentheses, which path templates do not know, so values are encoded here. */
-export function graphPath(
-  graph: Client,
-  parts: TemplateStringsArray,
-  ...values: readonly string[]
-): ResourceMethods<StreamableMethod> {
-  // A quote inside a key literal is doubled by OData's rules.
-  const encoded = values.map((value) => encodeURIComponent(value.replaceAll("'", "''")));
-  return graph.pathUnchecked(String.raw({ raw: parts }, ...encoded));
-}
+/**
+ * A path of Graph as a template: graphPath(graph)`/applications(uniqueName='${name}')`. Keys stand in parentheses, which
+ * the client's own path templates do not know, so values are encoded here; a quote inside a key is doubled by OData's rules.
+ */
+export const graphPath =
+  (graph: Client) =>
+  (parts: TemplateStringsArray, ...values: readonly string[]): ResourceMethods<StreamableMethod> =>
+    graph.pathUnchecked(
+      String.raw({ raw: parts }, ...values.map((value) => encodeURIComponent(value.replaceAll("'", "''")))),
+    );
 
 /** The parsed body of a success; throws a RestError for everything else, ZodError for a body Graph does not document. */
 export async function graphBody<T>(

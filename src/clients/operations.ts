@@ -42,6 +42,9 @@ export async function submit(
   }
 }
 
+/** What was worked on is there: how it came about no longer matters. */
+export const forget = (clients: Clients, key: string): void => void operationsOf(clients).delete(key);
+
 /**
  * Whether an operation on this is still running. Throws, once, what an ended one failed with; then it is forgotten and
  * may be submitted again.

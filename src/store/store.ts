@@ -24,12 +24,26 @@ export interface DeploymentRecord {
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly lastOperationId?: string;
+  /** Strong entity tag of the spec, in quotes; the same until the spec changes, whatever happens to the stack. */
   readonly etag: string;
 }
+
+/** What must hold of a deployment's entity tag before it is written, as HTTP puts it; `*` stands for any. */
+export interface Precondition {
+  /** There is one, and its tag is among these. */
+  readonly ifMatch?: readonly string[];
+  /** There is none, or its tag is not among these. */
+  readonly ifNoneMatch?: readonly string[];
+}
+
+/** A string in Azure Table Storage has at most 64 KiB in UTF-16; a longer spec cannot be kept. */
+export const LARGEST_SPEC_CHARACTERS = 32_000;
 
 export interface StepRecord {
   readonly key: ResourceKey;
   readonly title: string;
+  /** Its place in the stack's reading order, from 0. */
+  readonly ordinal: number;
   readonly state: 'pending' | 'waiting' | 'ready' | 'failed' | 'blocked';
   /** What this operation did to it so far; completes the sentence "the resource has been …". */
   readonly did: 'nothing' | 'created' | 'repaired';
@@ -53,6 +67,7 @@ export interface OperationRecord {
   readonly kind: 'provision';
   readonly cause: Cause;
   readonly revision: number;
+  /** `running` from its first step on. */
   readonly state: 'accepted' | 'running' | 'succeeded' | 'failed';
   readonly requestedAt: string;
   readonly finishedAt?: string;
@@ -74,15 +89,16 @@ export interface Store {
   findDeployment(name: string): Promise<DeploymentRecord | undefined>;
   listDeployments(): Promise<readonly DeploymentRecord[]>;
   /**
-   * Writes a new spec; a spec equal to the stored one keeps its revision. With `ifMatch` (an etag, or `*`) only if the
-   * record is still that one; throws ConflictError otherwise.
+   * Writes a new spec; a spec equal to the stored one keeps its revision. Throws ConflictError when the precondition
+   * does not hold, or when others keep writing the same deployment at the same moment.
    */
   putDeployment(
     name: string,
     spec: DeploymentSpecInput,
     now: Date,
-    ifMatch?: string,
+    precondition?: Precondition,
   ): Promise<DeploymentRecord>;
+  /** Makes it the deployment's last operation, too; throws when there is no such deployment. */
   createOperation(
     operation: Pick<OperationRecord, 'id' | 'deployment' | 'kind' | 'cause' | 'revision' | 'requestedAt'>,
   ): Promise<void>;
@@ -94,6 +110,7 @@ export interface Store {
     operationIds: readonly string[],
     steps: readonly StepRecord[],
   ): Promise<void>;
+  /** Does nothing for an operation whose record is lost: the work was done all the same. */
   recordOutcome(
     operationId: string,
     outcome: Pick<OperationRecord, 'state'> & {

@@ -76,8 +76,10 @@ export const kubernetesObjects = <
   Out extends Outputs = Record<never, never>,
 >(
   resource: KubernetesObjects<Deps, Out>,
-): Resource<Scope, Deps, Out> =>
-  defineResource({
+): Resource<Scope, Deps, Out> & Pick<KubernetesObjects<Deps, Out>, 'objects'> => ({
+  /** For whoever wants to see the manifests without a cluster. */
+  objects: resource.objects,
+  ...defineResource<Deps, Out>({
     key: resource.key,
     title: resource.title,
     dependsOn: resource.dependsOn,
@@ -118,7 +120,8 @@ export const kubernetesObjects = <
         if (found && isOurs(found, scope)) await api.remove(reference);
       }
     },
-  });
+  }),
+});
 
 /** The manifest with everything that goes on the wire. */
 export function manifestOf<Deps extends Dependencies>(

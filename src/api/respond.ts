@@ -1,0 +1,42 @@
+/** What all routes share: their type, how they answer, and what happens when one throws. */
+import type { HttpHandler, HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions';
+import type { Store } from '../store/store.ts';
+import { refuse } from './problem.ts';
+
+export interface ApiDependencies {
+  readonly store: Store;
+  /** Hands an operation over to the engine; resolves once it is certain to be taken up, rejects when it is not. */
+  readonly lookAgain: (
+    context: InvocationContext,
+    request: { readonly deployment: string; readonly operationId: string },
+  ) => Promise<void>;
+  readonly now?: () => Date;
+}
+
+export function respond(
+  status: 200 | 202,
+  jsonBody: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): HttpResponseInit {
+  return { status, jsonBody, headers: { 'cache-control': 'no-store', ...headers } };
+}
+
+/** The one place that logs what nobody expected; the caller gets the id under which it is logged and nothing else. */
+export const answering =
+  (handle: (request: HttpRequest, context: InvocationContext) => Promise<HttpResponseInit>): HttpHandler =>
+  async (request, context) => {
+    try {
+      return await handle(request, context);
+    } catch (error) {
+      context.error(`${request.method} ${new URL(request.url).pathname} failed:`, error);
+      return refuse(request, context, 'unexpected', {
+        detail: 'The request may be repeated as it is. The logs say more under the correlation id.',
+      });
+    }
+  };
+
+export const deploymentUrl = (request: HttpRequest, name: string): string =>
+  new URL(`/api/deployments/${encodeURIComponent(name)}`, request.url).href;
+
+export const operationUrl = (request: HttpRequest, id: string): string =>
+  new URL(`/api/operations/${encodeURIComponent(id)}`, request.url).href;

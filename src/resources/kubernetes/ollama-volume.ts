@@ -1,0 +1,46 @@
+import type { KubernetesObject } from '../../clients/kubernetes-api.ts';
+import type { Unready } from '../kinds/kubernetes-object.ts';
+import { kubernetesObjects } from '../kinds/kubernetes-object.ts';
+import { namespace } from './namespace.ts';
+
+export const OLLAMA_VOLUME = 'ollama-data';
+
+/** The disk that keeps the models. Its storage class waits for the first pod, so it is ready while still unbound. */
+export const ollamaVolume = kubernetesObjects({
+  key: 'kubernetes/ollama-volume',
+  title: 'Ollama volume',
+  dependsOn: { namespace },
+  isWanted: ({ spec }) => spec.ollama.externalUrl === undefined,
+  objects: ({ spec }) => [
+    {
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      name: OLLAMA_VOLUME,
+      labels: { app: 'ollama' },
+      body: () => ({
+        spec: {
+          accessModes: ['ReadWriteOnce'],
+          storageClassName: spec.ollama.storageClass,
+          resources: { requests: { storage: `${spec.ollama.storageGiB}Gi` } },
+        },
+      }),
+    },
+  ],
+  readiness: ({ found }) => lostClaim(found[0]),
+});
+
+/** A claim whose volume was taken away never recovers by itself. */
+export function lostClaim(claim: KubernetesObject | undefined): Unready {
+  if (phaseOf(claim) !== 'Lost') return undefined;
+  return {
+    state: 'failed',
+    code: 'VolumeLost',
+    message: `the volume of the claim ${claim?.metadata.name} is gone`,
+  };
+}
+
+export function phaseOf(object: KubernetesObject | undefined): string | undefined {
+  const status = object?.['status'];
+  if (typeof status !== 'object' || status === null || !('phase' in status)) return undefined;
+  return typeof status.phase === 'string' ? status.phase : undefined;
+}

@@ -1,0 +1,186 @@
+/** The store in Azure Table Storage; the same code on Azurite. */
+import { isDeepStrictEqual } from 'node:util';
+import { odata, type TableClient, type TableEntityResult } from '@azure/data-tables';
+import type { TokenCredential } from '@azure/identity';
+import type { StoreConnection } from '../config.ts';
+import {
+  DEPLOYMENT,
+  type DeploymentRow,
+  OPERATION,
+  type OperationRow,
+  type StepRow,
+  toDeployment,
+  toOperation,
+  toStepRow,
+  toSteps,
+} from './rows.ts';
+import {
+  ConflictError,
+  type DeploymentRecord,
+  type Precondition,
+  type StepRecord,
+  type Store,
+} from './store.ts';
+import { hasStatus, openTables } from './tables.ts';
+
+/** A transaction takes 100 rows and 4 MiB; so many of the largest rows fit both. */
+const ROWS_PER_TRANSACTION = 50;
+/** Each try that loses was beaten by another writer, so somebody gets on. */
+const TRIES = 10;
+
+/** Makes its tables on first use. Methods throw what Azure's client throws when the store does not answer. */
+export function createTableStore(connection: StoreConnection, credential: TokenCredential): Store {
+  const tables = openTables(connection, credential);
+
+  const findDeploymentRow = async (name: string): Promise<TableEntityResult<DeploymentRow> | undefined> =>
+    orNothing((await tables.deployments()).getEntity<DeploymentRow>(name, DEPLOYMENT));
+
+  return {
+    async check() {
+      await findDeploymentRow('none');
+    },
+
+    async findDeployment(name) {
+      const row = await findDeploymentRow(name);
+      return row && toDeployment(row);
+    },
+
+    async listDeployments() {
+      const filter = odata`RowKey eq ${DEPLOYMENT}`;
+      const rows = (await tables.deployments()).listEntities<DeploymentRow>({ queryOptions: { filter } });
+      return (await allOf(rows)).map(toDeployment);
+    },
+
+    async putDeployment(name, spec, now, precondition = {}) {
+      const table = await tables.deployments();
+      const at = now.toISOString();
+      for (let attempt = 0; attempt < TRIES; attempt += 1) {
+        const found = await findDeploymentRow(name);
+        const record = found && toDeployment(found);
+        assertHolds(precondition, record);
+        if (record && isDeepStrictEqual(record.spec, JSON.parse(JSON.stringify(spec)))) return record;
+        const row: DeploymentRow = {
+          partitionKey: name,
+          rowKey: DEPLOYMENT,
+          spec: JSON.stringify(spec),
+          revision: (record?.revision ?? 0) + 1,
+          createdAt: record?.createdAt ?? at,
+          updatedAt: at,
+          ...(record?.lastOperationId === undefined ? {} : { lastOperationId: record.lastOperationId }),
+        };
+        const isWritten = found
+          ? await unlessBeaten(table.updateEntity(row, 'Replace', { etag: found.etag }))
+          : await unlessBeaten(table.createEntity(row));
+        if (isWritten) return toDeployment(row);
+      }
+      throw new ConflictError(`others keep changing the deployment ${name}`);
+    },
+
+    async createOperation({ id, deployment, cause, ...operation }) {
+      const row: OperationRow = {
+        ...operation,
+        partitionKey: id,
+        rowKey: OPERATION,
+        deployment,
+        cause: JSON.stringify(cause),
+        state: 'accepted',
+      };
+      await (await tables.operations()).upsertEntity(row, 'Replace');
+      const isKnown = await orNothing(
+        (await tables.deployments()).updateEntity(
+          { partitionKey: deployment, rowKey: DEPLOYMENT, lastOperationId: id },
+          'Merge',
+        ),
+      );
+      if (!isKnown) throw new Error(`there is no deployment ${deployment}`);
+    },
+
+    async findOperation(id) {
+      const rows = await rowsOf<OperationRow | StepRow>(await tables.operations(), id);
+      const operation = rows.find(isOperationRow);
+      return operation && toOperation(operation, toSteps(rows.filter(isStepRow)));
+    },
+
+    async recordSteps(deployment, operationIds, steps) {
+      const [operations, deployments] = await Promise.all([tables.operations(), tables.deployments()]);
+      await Promise.all([
+        ...operationIds.map((id) => writeSteps(operations, id, 'step', steps)),
+        writeSteps(deployments, deployment, 'look', steps),
+      ]);
+    },
+
+    async recordOutcome(operationId, { state, at, failure }) {
+      const outcome = {
+        partitionKey: operationId,
+        rowKey: OPERATION,
+        state,
+        ...(state === 'succeeded' || state === 'failed' ? { finishedAt: at } : {}),
+        ...(failure === undefined ? {} : { failure: JSON.stringify(failure) }),
+      };
+      await orNothing((await tables.operations()).updateEntity(outcome, 'Merge'));
+    },
+
+    async lastLook(deployment) {
+      const rows = await rowsOf<DeploymentRow | StepRow>(await tables.deployments(), deployment);
+      return toSteps(rows.filter(isStepRow));
+    },
+  };
+}
+
+function assertHolds({ ifMatch, ifNoneMatch }: Precondition, found: DeploymentRecord | undefined): void {
+  const isAmong = (tags: readonly string[]): boolean =>
+    found !== undefined && (tags.includes('*') || tags.includes(found.etag));
+  if (ifMatch && !isAmong(ifMatch)) {
+    throw new ConflictError(found ? 'the deployment has changed' : 'there is no such deployment');
+  }
+  if (ifNoneMatch && isAmong(ifNoneMatch)) throw new ConflictError('there is such a deployment already');
+}
+
+const isOperationRow = (row: OperationRow | StepRow): row is OperationRow => row.rowKey === OPERATION;
+const isStepRow = (row: DeploymentRow | OperationRow | StepRow): row is StepRow => 'step' in row;
+
+function rowsOf<Row extends object>(table: TableClient, partition: string): Promise<readonly Row[]> {
+  const filter = odata`PartitionKey eq ${partition}`;
+  return allOf(table.listEntities<Row>({ queryOptions: { filter } }));
+}
+
+async function allOf<Row>(rows: AsyncIterable<Row>): Promise<readonly Row[]> {
+  const all: Row[] = [];
+  for await (const row of rows) all.push(row);
+  return all;
+}
+
+async function writeSteps(
+  table: TableClient,
+  partition: string,
+  kind: 'step' | 'look',
+  steps: readonly StepRecord[],
+): Promise<void> {
+  // A transaction refuses the same row twice; the later record is the newer.
+  const latest = [...new Map(steps.map((step) => [step.key, toStepRow(partition, kind, step)])).values()];
+  for (let start = 0; start < latest.length; start += ROWS_PER_TRANSACTION) {
+    const rows = latest.slice(start, start + ROWS_PER_TRANSACTION);
+    await table.submitTransaction(rows.map((row) => ['upsert', { ...row }, 'Replace']));
+  }
+}
+
+/** Nothing when it is not there; what else goes wrong is thrown. */
+async function orNothing<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (hasStatus(error, 404)) return undefined;
+    throw error;
+  }
+}
+
+/** False when another writer was first: made it (409), changed it (412) or removed it (404). */
+async function unlessBeaten(write: Promise<unknown>): Promise<boolean> {
+  try {
+    await write;
+    return true;
+  } catch (error) {
+    if (hasStatus(error, 404, 409, 412)) return false;
+    throw error;
+  }
+}

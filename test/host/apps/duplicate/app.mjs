@@ -1,0 +1,4 @@
+import { app } from '@azure/functions';
+
+app.get('same', { handler: () => ({}) });
+app.get('Same', { handler: () => ({}) });
