@@ -14,13 +14,16 @@ export interface Step {
 
 export interface Operation {
   readonly id: string;
-  readonly deployment: string;
+  readonly deployment: { readonly name: string };
   readonly state: 'accepted' | 'running' | 'succeeded' | 'failed';
   readonly requestedAt: string;
   readonly finishedAt?: string;
   readonly failure?: { readonly key?: string; readonly code: string; readonly message: string };
   readonly steps: readonly Step[];
-  readonly criticalPath: readonly { readonly key: string; readonly seconds: number }[];
+  readonly criticalPath: {
+    readonly seconds: number;
+    readonly steps: readonly { readonly key: string; readonly seconds: number }[];
+  };
 }
 
 export interface Problem {

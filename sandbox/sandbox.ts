@@ -8,6 +8,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { type Child, type ChildOptions, startAndWait, startChild, waitUntil } from './child.ts';
+import { CLOUDFLARE_TOKEN_SECRET, settings } from './cloud/bootstrap.ts';
 
 export interface SandboxOptions {
   /** Where everything of this sandbox is kept between runs. */
@@ -52,9 +53,7 @@ interface CloudReady {
   readonly ca: string;
   readonly identity: { readonly endpoint: string; readonly header: string };
   readonly sandbox: string;
-  readonly postgres: string;
-  readonly kubeconfig: string;
-  readonly controlPlane: { readonly clientId: string; readonly cloudflareTokenSecret: string };
+  readonly postgres?: string;
 }
 
 interface HostReady {
@@ -115,8 +114,8 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       proxy: cloud.ready.proxy,
       ca: cloud.ready.ca,
       identity: cloud.ready.identity,
-      kubeconfig: cloud.ready.kubeconfig,
-      postgres: cloud.ready.postgres,
+      kubeconfig: join(directory, 'kubeconfig'),
+      postgres: cloud.ready.postgres ?? '',
       storage: storage.connection,
       sandbox: cloud.ready.sandbox,
     };
@@ -161,8 +160,6 @@ function startCloudProcess(directory: string, logs: string, speed: number) {
       String(speed),
       '--ready-file',
       readyFile,
-      '--kubeconfig',
-      join(directory, 'kubeconfig'),
       '--parent',
       String(process.pid),
     ],
@@ -239,8 +236,8 @@ function startHostProcess(
       FUNCTIONS_WORKER_RUNTIME: 'node',
       AzureWebJobsStorage: storage,
       AZURE_CLOUD: 'public',
-      AZURE_CLIENT_ID: cloud.controlPlane.clientId,
-      CLOUDFLARE_TOKEN_SECRET: cloud.controlPlane.cloudflareTokenSecret,
+      AZURE_CLIENT_ID: settings.controlPlane.clientId,
+      CLOUDFLARE_TOKEN_SECRET: `https://${settings.controlPlane.vaultName}.vault.azure.net/secrets/${CLOUDFLARE_TOKEN_SECRET}`,
       IDENTITY_ENDPOINT: cloud.identity.endpoint,
       IDENTITY_HEADER: cloud.identity.header,
       HTTPS_PROXY: cloud.proxy,

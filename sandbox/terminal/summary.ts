@@ -13,23 +13,22 @@ export function summarise(operation: Operation, site: Site, realMilliseconds: nu
     Date.parse(operation.finishedAt ?? operation.requestedAt) - Date.parse(operation.requestedAt);
   const slowest = [...operation.steps].sort((a, b) => secondsOf(b) - secondsOf(a)).slice(0, 5);
   const lines = [
-    styleText('bold', `${operation.deployment}: ${operation.state}`),
+    styleText('bold', `${operation.deployment.name}: ${operation.state}`),
     `  ${operation.steps.length} resources: ${count('created')} created, ${count('repaired')} repaired, ${count('nothing')} as asked`,
     `  took ${duration(virtual)} of the clouds' time, ${shortDuration(realMilliseconds)} of yours`,
   ];
-  if (operation.failure) {
-    lines.push(styleText('red', `  ${operation.failure.key ?? 'failure'}: ${operation.failure.message}`));
+  for (const { key, failure } of operation.steps.filter(({ state }) => state === 'failed')) {
+    lines.push(styleText('red', `  ${key} failed: ${failure?.message ?? 'no reason given'}`));
   }
-  for (const step of operation.steps.filter(({ state }) => state === 'failed' || state === 'blocked')) {
-    lines.push(`  ${step.state}: ${step.key}: ${step.failure?.message ?? step.reason ?? ''}`);
-  }
+  const blocked = operation.steps.filter(({ state }) => state === 'blocked');
+  if (blocked.length > 0) lines.push(`  ${blocked.length} more could not be made because of that`);
   if (virtual > 0 && slowest.some((step) => secondsOf(step) >= 1)) {
     lines.push(
       '  slowest: ' + slowest.map((step) => `${step.key} ${duration(secondsOf(step) * 1000)}`).join(', '),
     );
     lines.push(
       '  critical path: ' +
-        operation.criticalPath
+        operation.criticalPath.steps
           .filter(({ seconds }) => seconds >= 1)
           .map(({ key, seconds }) => `${key} ${duration(seconds * 1000)}`)
           .join(' → '),
