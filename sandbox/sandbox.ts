@@ -160,6 +160,8 @@ function startCloudProcess(directory: string, logs: string, speed: number) {
       String(speed),
       '--ready-file',
       readyFile,
+      '--kubeconfig',
+      join(directory, 'kubeconfig'),
       '--parent',
       String(process.pid),
     ],

@@ -1,33 +1,28 @@
 /** Azure Resource Manager and the clusters, composed for the real sandbox. */
 import { createArm } from './arm/arm.ts';
 import type { Composer } from './cloud.ts';
+import { createKubernetes } from './kubernetes/kubernetes.ts';
 
-export const composeAzure: Composer = (world, neighbours) => {
-  const arm = createArm(world, neighbours);
+export const composeAzure: Composer = async (world, neighbours, directory) => {
+  const arm = createArm(world, neighbours, directory);
+  const kubernetes = createKubernetes(world, neighbours);
   return {
-    services: [arm],
+    services: [arm, kubernetes],
     neighbours: {
       authorization: arm.authorization,
       vaultResources: arm.vaultResources,
-      registryResources: { find: () => undefined },
+      registryResources: arm.registryResources,
       network: arm.network,
       storageAccounts: arm.storageAccounts,
-      databases: { connect: async () => absent },
-      clusters: { list: () => [] },
-      kubernetes: {
-        runCommand: async () => ({ exitCode: 127, logs: '' }),
-        answer: () => absent,
-        links: async () => [],
-        credentials: () => ({ certificateAuthority: '', token: '' }),
-      },
+      databases: arm.databases,
+      clusters: arm.clusters,
+      kubernetes,
     },
     setFunctionApp: (app) => arm.setFunctionApp(app),
-    stop: () => arm.close(),
+    postgres: await arm.startPostgres(),
+    stop: async () => {
+      kubernetes.stop();
+      await arm.close();
+    },
   };
 };
-
-const absent = {
-  ok: false,
-  code: 'NotSimulated',
-  reason: 'This part of the sandbox is not there yet.',
-} as const;

@@ -3,7 +3,7 @@
  * doors on 127.0.0.1: the proxy, behind which the clouds answer under their real names, and the control door.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -26,6 +26,7 @@ import { TenantObjects } from './graph/tenant-objects.ts';
 import { Graph } from './graph.ts';
 import { createIdentityEndpoint, IDENTITY_PATH } from './identity-endpoint.ts';
 import { KeyVault } from './key-vault.ts';
+import { kubeconfigOf } from './kubernetes/kubeconfig.ts';
 import type { Neighbours } from './neighbours.ts';
 import { startProxy } from './proxy.ts';
 import { ContainerRegistry } from './registry.ts';
@@ -44,6 +45,8 @@ export interface CloudOptions {
   /** 0 or left out: chosen by the operating system. */
   readonly proxyPort?: number;
   readonly controlPort?: number;
+  /** File that is to hold a kubeconfig of the operator for the first cluster, as soon as there is one. */
+  readonly kubeconfig?: string;
   /** Virtual time at which a new world begins, milliseconds since 1970; now when left out. */
   readonly now?: number;
 }
@@ -57,7 +60,7 @@ export interface Endpoints {
   readonly identity: { readonly endpoint: string; readonly header: string };
   /** The control door. */
   readonly sandbox: string;
-  /** Directory of the real PostgreSQL servers, once there are any. */
+  /** The real PostgreSQL behind the simulated servers. */
   readonly postgres?: string;
 }
 
@@ -75,6 +78,8 @@ export interface OtherParts {
   readonly neighbours: Omit<Neighbours, 'directory' | 'vaults' | 'registries' | 'tunnels' | 'certificates'>;
   /** Tells ARM and Event Grid where the control plane's functions answer; undefined while the host is down. */
   setFunctionApp(app: FunctionApp | undefined): Promise<void>;
+  /** Address of the real PostgreSQL, where there is one. */
+  readonly postgres?: string;
   stop(): Promise<void>;
 }
 
@@ -148,7 +153,10 @@ export async function startCloud(options: CloudOptions, composeOthers: Composer)
     ca: certificates.file,
     identity: { endpoint: sandbox + IDENTITY_PATH, header },
     sandbox,
+    ...(others.postgres === undefined ? {} : { postgres: others.postgres }),
   };
+
+  if (options.kubeconfig !== undefined) keepKubeconfig(options.kubeconfig, world, neighbours, endpoints);
 
   const save = (): void => memory.table<SavedClock>('clock/state').set('clock', savedClock(clock));
   const saving = setInterval(save, CLOCK_SAVE_MILLISECONDS);
@@ -231,4 +239,31 @@ async function listen(server: Server, port: number): Promise<string> {
     server.listen(port, '127.0.0.1', resolve);
   });
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** Written anew when the cluster is another one. The operator's token is fetched at each call, for it expires. */
+function keepKubeconfig(file: string, world: World, neighbours: Neighbours, endpoints: Endpoints): void {
+  let written = '';
+  const write = (): void => {
+    const [cluster] = neighbours.clusters.list();
+    if (!cluster) return;
+    const text = kubeconfigOf({
+      name: cluster.name,
+      fqdn: cluster.fqdn,
+      proxyUrl: endpoints.proxy,
+      certificateAuthority: neighbours.certificates.pem,
+      user: {
+        command: process.execPath,
+        args: [
+          '-e',
+          `fetch('${endpoints.sandbox}/kubectl-credential').then((a) => a.text()).then(console.log)`,
+        ],
+      },
+    });
+    if (text === written) return;
+    writeFileSync(file, text, { mode: 0o600 });
+    written = text;
+  };
+  world.onTouch(write);
+  write();
 }

@@ -14,6 +14,9 @@ import type { World } from './world.ts';
 /** How long `GET /clock?after=` waits for a change before it answers with what is. */
 const LONGEST_POLL_MILLISECONDS = 25_000;
 
+/** The server application of AKS, the same in every tenant. */
+const AKS_AUDIENCE = '6dae42f8-4368-4678-94ff-3960e28e3630';
+
 const clockChange = z.strictObject({
   speed: z.number().optional(),
   held: z.boolean().optional(),
@@ -74,6 +77,16 @@ export function createControlDoor(world: World, entra: Entra, site: Site, beyond
     if (!entra.hasAudience(audience))
       return context.json({ error: `nobody has the audience ${audience}` }, 400);
     return context.json(entra.issueToken(world.settings.operator.principalId, audience));
+  });
+
+  /** What kubectl wants of a credential plugin: the operator's token for AKS. */
+  door.get('/kubectl-credential', (context) => {
+    const { accessToken } = entra.issueToken(world.settings.operator.principalId, AKS_AUDIENCE);
+    return context.json({
+      apiVersion: 'client.authentication.k8s.io/v1',
+      kind: 'ExecCredential',
+      status: { token: accessToken },
+    });
   });
 
   door.put('/function-app', async (context) => {

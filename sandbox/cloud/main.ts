@@ -2,7 +2,7 @@
  * The simulated cloud as a process of its own, so that the functions host can die without taking the clouds along.
  *
  *     node sandbox/cloud/main.ts --directory DIR [--speed N] [--held] [--proxy-port P] [--control-port P]
- *                                [--ready-file FILE] [--parent PID]
+ *                                [--ready-file FILE] [--kubeconfig FILE] [--parent PID]
  *
  * Once it serves it writes its endpoints as JSON to the ready file and to standard output.
  */
@@ -20,6 +20,7 @@ const { values } = parseArgs({
     'proxy-port': { type: 'string' },
     'control-port': { type: 'string' },
     'ready-file': { type: 'string' },
+    kubeconfig: { type: 'string' },
     parent: { type: 'string' },
   },
 });
@@ -41,6 +42,7 @@ const cloud = await startCloud(
     ...(values.held === undefined ? {} : { held: values.held }),
     ...(proxyPort === undefined ? {} : { proxyPort }),
     ...(controlPort === undefined ? {} : { controlPort }),
+    ...(values.kubeconfig === undefined ? {} : { kubeconfig: values.kubeconfig }),
   },
   composeAzure,
 );

@@ -128,8 +128,8 @@ class PlainView implements ProgressView {
   show(operation: Operation): void {
     this.#times.note(operation);
     for (const step of operation.steps) {
-      if (step.state === 'pending' || step.state === 'waiting' || this.#said.get(step.key) === step.state)
-        continue;
+      if (step.state !== 'ready' && step.state !== 'failed') continue;
+      if (this.#said.get(step.key) === step.state) continue;
       this.#said.set(step.key, step.state);
       const times = `${duration(elapsed(step, this.#virtualNow()))} (${shortDuration(this.#times.of(step.key))} real)`;
       this.#output.write(`${step.state.padEnd(7)} ${step.key.padEnd(34)} ${describeStep(step)}, ${times}\n`);

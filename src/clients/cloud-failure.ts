@@ -3,7 +3,8 @@
  * again may help by itself. A code the table knows decides; an unknown one is judged by its HTTP status. The table
  * follows https://learn.microsoft.com/azure/role-based-access-control/troubleshooting,
  * https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors and the classifier
- * of Azure Service Operator. How long a retryable failure is borne is the resource's patience, not decided here.
+ * of Azure Service Operator. How long a retryable failure is borne is the resource's patience, not decided here. The file
+ * is long because it is a table with a reader for each vendor's way of throwing; apart they would disagree.
  */
 
 import type { Failure } from '../graph/failure.ts';
@@ -83,6 +84,9 @@ const fatalCodes = [
   'QuotaExceeded',
   'SkuNotAvailable',
   'LocationNotAvailableForResourceType',
+  'InvalidResourceNamespace',
+  'InvalidResourceType',
+  'InvalidApiVersionParameter',
   'InvalidSubscriptionId',
   'SubscriptionNotFound',
   'ReadOnlyDisabledSubscription',
@@ -342,8 +346,9 @@ function signInFailure(error: unknown): Failure | undefined {
 function cloudflareFailure(error: unknown): Failure | undefined {
   if (!isRecord(error) || !('status' in error) || !Array.isArray(error['errors'])) return undefined;
   const status = typeof error['status'] === 'number' ? error['status'] : undefined;
-  if (status === undefined)
+  if (status === undefined) {
     return { kind: 'retryable', code: 'ConnectionError', message: 'Cloudflare did not answer' };
+  }
   const first = error['errors'].find(isRecord);
   const code = first?.['code'] === undefined ? `Http${status}` : String(first['code']);
   const message = plain(text(first?.['message']) ?? `Cloudflare answered ${status} without saying why`);

@@ -107,7 +107,13 @@ export async function kubernetesApi(
         'PATCH',
         await pathOf({ ...object.metadata, ...object }, object.metadata.name),
         {
-          query: { fieldManager, force: 'true', dryRun: options.dryRun ? 'All' : undefined },
+          query: {
+            fieldManager,
+            force: 'true',
+            // A field the server does not know is an error of ours, not something to drop.
+            fieldValidation: 'Strict',
+            dryRun: options.dryRun ? 'All' : undefined,
+          },
           contentType: 'application/apply-patch+yaml',
           body: object,
         },

@@ -5,6 +5,7 @@
  * is harmless as every submission here is repeatable.
  */
 import type { Clients } from './clients.ts';
+import { isNotFound } from './cloud-failure.ts';
 
 /** What both generations of core-lro have in common. */
 interface Poller {
@@ -57,6 +58,8 @@ export async function isUnderWay(clients: Clients, key: string): Promise<boolean
     if (!hasEnded(operation)) await operation.poll();
   } catch (error) {
     operations.delete(key);
+    // It succeeded, and what it made has been removed since: the SDK reads the result from there.
+    if (isNotFound(error)) return false;
     throw error;
   }
   if (!hasEnded(operation)) return true;

@@ -29,7 +29,6 @@ export const derivedSettings: ReadonlyMap<string, string> = new Map([
   ['OLLAMA_BASE_URLS', fromOllama],
   ['OLLAMA_API_BASE_URL', fromOllama],
   ['WEBUI_URL', fromHostName],
-  ['CORS_ALLOW_ORIGIN', fromHostName],
   ['REDIS_URL', fromRedis],
   ['WEBSOCKET_MANAGER', fromRedis],
   ['WEBSOCKET_REDIS_URL', fromRedis],

@@ -44,8 +44,17 @@ export class CloudApi {
   }
 
   send(url: string, ask: Ask = {}): Promise<Answer> {
+    const body = ask.body === undefined ? undefined : JSON.stringify(ask.body);
+    return this.#exchange(url, ask, body, 'application/json');
+  }
+
+  sendForm(url: string, fields: Record<string, string>): Promise<Answer> {
+    const body = new URLSearchParams(fields).toString();
+    return this.#exchange(url, { method: 'POST' }, body, 'application/x-www-form-urlencoded');
+  }
+
+  #exchange(url: string, ask: Ask, body: string | undefined, type: string): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const body = ask.body === undefined ? undefined : JSON.stringify(ask.body);
       const outgoing = request(
         url,
         {
@@ -54,7 +63,7 @@ export class CloudApi {
           headers: {
             ...(body === undefined
               ? {}
-              : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+              : { 'content-type': type, 'content-length': Buffer.byteLength(body) }),
             ...ask.headers,
           },
         },

@@ -49,14 +49,21 @@ describe('a functions host that is killed in the middle of provisioning', () => 
     expect(made('POST', /\/dns_records(\?|$)/)).toBe(1);
 
     const applications = await sample.clouds.graph('/applications');
-    const { value } = applications.body as { value: { displayName: string; passwordCredentials: unknown[] }[] };
+    const { value } = applications.body as {
+      value: { displayName: string; passwordCredentials: unknown[] }[];
+    };
     const ours = value.filter(({ displayName }) => displayName === 'open-webui-app');
     expect(ours).toHaveLength(1);
     expect(ours[0]?.passwordCredentials).toHaveLength(1);
   });
 
   test('generated each secret once', async () => {
-    for (const name of ['webui-secret-key', 'postgres-admin-password', 'cf-tunnel-token', 'openwebui-client-secret']) {
+    for (const name of [
+      'webui-secret-key',
+      'postgres-admin-password',
+      'cf-tunnel-token',
+      'openwebui-client-secret',
+    ]) {
       const versions = await sample.clouds.vault('kv-openwebui', `/secrets/${name}/versions?api-version=7.5`);
       expect((versions.body as { value: unknown[] }).value, name).toHaveLength(1);
     }

@@ -270,10 +270,11 @@ export const cluster = defineResource<{ readonly network: typeof network }, Outp
 
   async remove(scope, _deps, seen) {
     const { resourceGroup, cluster: name } = scope.names;
-    if (isRemovable(seen))
+    if (isRemovable(seen)) {
       await orAbsent(
         submitFor(scope, key, scope.clients.clusters().managedClusters.delete(resourceGroup, name)),
       );
+    }
   },
 });
 

@@ -32,10 +32,11 @@ export const fileShare = defineResource<
     const group = scope.names.resourceGroup;
     const shares = scope.clients.storage().fileShares;
     refuseToReplace(`the file share ${name}`, seen, ['enabledProtocols']);
-    if (seen.state === 'drifted')
+    if (seen.state === 'drifted') {
       await shares.update(group, deps.account.name, name, { shareQuota: quotaGiB });
-    else
-      await shares.create(group, deps.account.name, name, { shareQuota: quotaGiB, enabledProtocols: 'SMB' });
+      return;
+    }
+    await shares.create(group, deps.account.name, name, { shareQuota: quotaGiB, enabledProtocols: 'SMB' });
   },
 
   async remove(scope, deps, seen) {

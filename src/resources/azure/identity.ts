@@ -43,7 +43,8 @@ export const identity = defineResource<
 
   async remove(scope, _deps, seen) {
     const { resourceGroup: group, identity: name } = scope.names;
-    if (isRemovable(seen))
+    if (isRemovable(seen)) {
       await orAbsent(scope.clients.identities().userAssignedIdentities.delete(group, name));
+    }
   },
 });

@@ -33,11 +33,12 @@ export function connectionString({ user, password, host, database }: Login): str
     decodeURIComponent(back.password) === password &&
     back.hostname === host &&
     decodeURIComponent(back.pathname.slice(1)) === database;
-  if (!isSame)
+  if (!isSame) {
     throw fatal(
       'ConnectionStringInvalid',
       'the parts of the connection string do not survive being put together',
     );
+  }
   return url;
 }
 

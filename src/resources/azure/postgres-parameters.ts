@@ -46,8 +46,9 @@ export function parameterDifferences(
 ): Difference[] {
   const ours = Object.entries(wanted).map(([name, value]) => {
     const configuration = configurations.find((candidate) => candidate.name?.toLowerCase() === name);
-    if (!configuration)
+    if (!configuration) {
       throw fatal('UnknownParameter', `this version of PostgreSQL on Azure has no parameter ${name}`);
+    }
     return {
       name,
       configuration,
@@ -58,8 +59,9 @@ export function parameterDifferences(
   const differing = ours.filter(({ found, wanted: value }) => found !== value);
   const fixed = differing.find(({ configuration }) => configuration.isReadOnly);
   if (fixed) throw fatal('ReadOnlyParameter', `Azure does not let the parameter ${fixed.name} be changed`);
-  if (differing.length > 0)
+  if (differing.length > 0) {
     return differing.map(({ name, found, wanted: value }) => ({ path: name, wanted: value, found }));
+  }
   const pending = ours
     .filter(({ configuration }) => configuration.isConfigPendingRestart)
     .map(({ name }) => name);
@@ -83,8 +85,9 @@ export const postgresParameters = defineResource<
       return { state: 'changing', reason: 'a parameter is being set', retryAfterSeconds: LOOK_AGAIN_SECONDS };
     }
     const { state } = await servers.get(resourceGroup, deps.server.name);
-    if (state !== 'Ready')
+    if (state !== 'Ready') {
       return { state: 'changing', reason: `the server is ${state}`, retryAfterSeconds: LOOK_AGAIN_SECONDS };
+    }
     const found: Configuration[] = [];
     for await (const configuration of configurations.listByServer(resourceGroup, deps.server.name))
       found.push(configuration);

@@ -21,8 +21,9 @@ export function makePassword(login: string): string {
     const hasAllKinds = kindsOfCharacters.every((kind) =>
       [...password].some((character) => kind.includes(character)),
     );
-    if (hasAllKinds && /^\w/.test(password) && !password.toLowerCase().includes(login.toLowerCase()))
+    if (hasAllKinds && /^\w/.test(password) && !password.toLowerCase().includes(login.toLowerCase())) {
       return password;
+    }
   }
 }
 

@@ -175,10 +175,11 @@ export const postgresServer = defineResource<
 
   async remove(scope, _deps, seen) {
     const { resourceGroup, postgresServer: name } = scope.names;
-    if (isRemovable(seen))
+    if (isRemovable(seen)) {
       await orAbsent(
         submitFor(scope, key, scope.clients.postgres().servers.beginDelete(resourceGroup, name)),
       );
+    }
   },
 });
 

@@ -50,6 +50,14 @@ async function look(scope: Scope, zoneName: string): Promise<Look> {
 const lookAll = (scope: Scope): Promise<[Look, Look]> =>
   Promise.all([look(scope, scope.names.fileZone), look(scope, scope.names.postgresZone)]);
 
+type Thing = PrivateZone | VirtualNetworkLink | undefined;
+
+const isSettled = (thing: Thing): boolean => (thing?.provisioningState ?? 'Succeeded') === 'Succeeded';
+const hasFailed = (thing: Thing): boolean => ['Failed', 'Canceled'].includes(thing?.provisioningState ?? '');
+
+const changing = (reason: string) =>
+  ({ state: 'changing', reason, retryAfterSeconds: LOOK_AGAIN_SECONDS }) as const;
+
 /** `<zone>` when it is missing, `<zone>.link…` when only the link is. */
 function wrongWith(scope: Scope, { zoneName, zone, link }: Look, vnetId: string): Difference[] {
   if (!zone) return [{ path: zoneName, wanted: 'a zone', found: null }];
@@ -77,26 +85,14 @@ export const privateDnsZones = defineResource<
       if (zone && !isOurs(zone.tags, scope.names)) return foreign(`the private DNS zone ${zoneName}`);
     }
     for (const { zoneName, zone, link } of looks) {
-      if ((!zone || !link) && (await isMoving(scope, operationOn(zoneName)))) {
-        return {
-          state: 'changing',
-          reason: `${zoneName} is being made`,
-          retryAfterSeconds: LOOK_AGAIN_SECONDS,
-        };
-      }
+      const isIncomplete = !zone || !link;
+      if (isIncomplete && (await isMoving(scope, operationOn(zoneName))))
+        return changing(`${zoneName} is being made`);
     }
     if (looks.every(({ zone }) => !zone)) return { state: 'absent' };
     const things = looks.flatMap(({ zone, link }) => [zone, link]);
-    const moving = things.find(
-      (thing) =>
-        thing?.provisioningState && !['Succeeded', 'Failed', 'Canceled'].includes(thing.provisioningState),
-    );
-    if (moving)
-      return {
-        state: 'changing',
-        reason: `${moving.name}: ${moving.provisioningState}`,
-        retryAfterSeconds: LOOK_AGAIN_SECONDS,
-      };
+    const moving = things.find((thing) => !isSettled(thing) && !hasFailed(thing));
+    if (moving) return changing(`${moving.name}: ${moving.provisioningState}`);
     const base = deps.network.vnetId.replace(/\/providers\/.*$/i, '');
     const idOf = (zoneName: string): string =>
       `${base}/providers/Microsoft.Network/privateDnsZones/${zoneName}`;
@@ -104,27 +100,15 @@ export const privateDnsZones = defineResource<
       fileZoneId: idOf(scope.names.fileZone),
       postgresZoneId: idOf(scope.names.postgresZone),
     };
-    const failed = things.find(
-      (thing) => thing?.provisioningState === 'Failed' || thing?.provisioningState === 'Canceled',
-    );
+    const failed = things.find(hasFailed);
     if (failed) {
-      return {
-        state: 'failed',
-        outputs,
-        code: 'ProvisioningFailed',
-        message: `Azure reports that the last change of ${failed.name} failed`,
-      };
+      const message = `Azure reports that the last change of ${failed.name} failed`;
+      return { state: 'failed', outputs, code: 'ProvisioningFailed', message };
     }
     const differences = looks.flatMap((seen) => wrongWith(scope, seen, deps.network.vnetId));
     if (differences.length > 0) return { state: 'drifted', outputs, differences };
     const joining = looks.find(({ link }) => link?.virtualNetworkLinkState !== 'Completed');
-    return joining
-      ? {
-          state: 'changing',
-          reason: `the link of ${joining.zoneName} is being made`,
-          retryAfterSeconds: LOOK_AGAIN_SECONDS,
-        }
-      : { state: 'ready', outputs };
+    return joining ? changing(`the link of ${joining.zoneName} is being made`) : { state: 'ready', outputs };
   },
 
   async ensure(scope, deps, seen) {
@@ -133,8 +117,7 @@ export const privateDnsZones = defineResource<
     const { privateZones, virtualNetworkLinks } = scope.clients.privateDns();
     const { resourceGroup } = scope.names;
     for (const { zoneName, zone, link } of await lookAll(scope)) {
-      const isZoneWrong =
-        !zone || zone.provisioningState === 'Failed' || tagDifferences(scope.names, zone.tags).length > 0;
+      const isZoneWrong = !zone || hasFailed(zone) || tagDifferences(scope.names, zone.tags).length > 0;
       if (isZoneWrong) {
         const body = { location: GLOBAL, tags: withOurTags(scope.names, zone?.tags) };
         await submitFor(
@@ -147,7 +130,7 @@ export const privateDnsZones = defineResource<
       if (
         zone &&
         (!link ||
-          link.provisioningState === 'Failed' ||
+          hasFailed(link) ||
           wrongWith(scope, { zoneName, zone, link }, deps.network.vnetId).length > 0)
       ) {
         const body = {

@@ -64,7 +64,8 @@ export const registry = defineResource<
 
   async remove(scope, _deps, seen) {
     const { resourceGroup: group, registry: name } = scope.names;
-    if (isRemovable(seen))
+    if (isRemovable(seen)) {
       await orAbsent(submitFor(scope, key, scope.clients.registries().registries.delete(group, name)));
+    }
   },
 });

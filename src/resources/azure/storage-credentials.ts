@@ -22,8 +22,9 @@ const contentType = 'text/plain';
 async function keysOf(scope: Scope, account: string): Promise<readonly string[]> {
   const { keys } = await scope.clients.storage().storageAccounts.listKeys(scope.names.resourceGroup, account);
   const values = (keys ?? []).flatMap(({ value }) => (value ? [value] : []));
-  if (values.length === 0)
+  if (values.length === 0) {
     throw fatal('NoAccountKeys', `the storage account ${account} has no keys: are shared keys switched off?`);
+  }
   return values;
 }
 
@@ -62,8 +63,9 @@ export const storageCredentials = defineResource<
     const nameWish = { name: ACCOUNT_NAME, contentType, value: account.name };
     const value = keyToKeep(await keysOf(scope, account.name), key?.value) ?? '';
     const keyWish = { name: ACCOUNT_KEY, contentType, value };
-    if (!name || secretDifferences(scope, name, nameWish).length > 0)
+    if (!name || secretDifferences(scope, name, nameWish).length > 0) {
       await putSecret(scope, vaultUrl, nameWish);
+    }
     if (!key || secretDifferences(scope, key, keyWish).length > 0) await putSecret(scope, vaultUrl, keyWish);
   },
 

@@ -95,8 +95,9 @@ export async function judge<Out extends Outputs>(scope: Scope, found: Found<Out>
   const state = found.provisioningState ?? 'Succeeded';
   if (state === 'Failed' || state === 'Canceled') {
     // The operation's own error says more than the state; a newer operation may already be at work.
-    if (await isMoving(scope, key))
+    if (await isMoving(scope, key)) {
       return { state: 'changing', reason: `${what} is being repaired`, retryAfterSeconds };
+    }
     return {
       state: 'failed',
       ...(outputs ? { outputs } : {}),
@@ -105,20 +106,22 @@ export async function judge<Out extends Outputs>(scope: Scope, found: Found<Out>
     };
   }
   if (state !== 'Succeeded') return { state: 'changing', reason: `${what}: ${state}`, retryAfterSeconds };
-  if (!outputs)
+  if (!outputs) {
     return {
       state: 'changing',
       reason: `${what} does not tell all of its properties yet`,
       retryAfterSeconds,
     };
+  }
   const all = [...(tags ? tagDifferences(scope.names, tags.found) : []), ...found.differences];
   if (all.length === 0) {
     forget(scope.clients, operationKey(scope, key));
     return { state: 'ready', outputs };
   }
   // Some things stay Succeeded while they change, and only the operation knows.
-  if (await isMoving(scope, key))
+  if (await isMoving(scope, key)) {
     return { state: 'changing', reason: `${what} is being changed`, retryAfterSeconds };
+  }
   return { state: 'drifted', outputs, differences: all };
 }
 

@@ -126,6 +126,7 @@ export async function removeEndpoint(
   name: string,
   seen: Observed<{ readonly id: string }>,
 ): Promise<void> {
-  if (isRemovable(seen))
+  if (isRemovable(seen)) {
     await orAbsent(scope.clients.network().privateEndpoints.beginDelete(scope.names.resourceGroup, name));
+  }
 }

@@ -90,7 +90,7 @@ export const ollamaModels = defineResource({
       });
     // Whatever a pull ends with after this function has returned shows in the next look.
     for (const one of pulls) one.catch(() => undefined);
-    await Promise.race([Promise.all(pulls), sleep(REFUSAL_MS)]);
+    await Promise.race([Promise.all(pulls), sleep(REFUSAL_MS, undefined, { ref: false })]);
   },
 
   /** They go with the disk they are on; only what was asked for is taken away before. */

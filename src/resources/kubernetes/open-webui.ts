@@ -31,6 +31,7 @@ import { redis } from './redis.ts';
 /** The image whose database migration has been seen through by a single replica. */
 const migratedAnnotation = `${managedBy}/migrated-image`;
 
+/** Not `/health/db`: asking the database from a probe stops the whole process while the database hangs. */
 const probe = { httpGet: { path: '/health', port: 'http' }, timeoutSeconds: 5 };
 
 const secretVariable = (name: string) => ({

@@ -1,0 +1,80 @@
+/**
+ * Every write, deletion and action tells the subscription's event stream, as
+ * https://learn.microsoft.com/azure/event-grid/event-schema-subscriptions describes. Reads do not.
+ */
+import type { World } from '../../world.ts';
+
+/** Who did it and how it was allowed; kept with an operation until it ends. */
+export interface Cause {
+  readonly principalId: string;
+  readonly appId?: string;
+  readonly principalKind: 'managed-identity' | 'service-principal' | 'user';
+  readonly correlationId: string;
+  readonly clientRequestId: string;
+  readonly method: string;
+  readonly url: string;
+  /** `Microsoft.KeyVault/vaults/write`. */
+  readonly action: string;
+  readonly role?: { readonly name: string; readonly assignmentId: string; readonly assignmentScope: string };
+}
+
+/** The AKS resource provider's own application, which owns what happens in node resource groups. */
+export const AKS_PROVIDER_APP_ID = '7319c514-987d-4e9b-ac3d-d38c4f427f4c';
+
+export function reportChange(
+  world: World,
+  cause: Cause,
+  resourceId: string,
+  outcome: 'Success' | 'Failure',
+): void {
+  const { subscriptionId, tenantId } = world.settings;
+  const kind = cause.action.endsWith('/delete')
+    ? 'Delete'
+    : cause.action.endsWith('/write')
+      ? 'Write'
+      : 'Action';
+  const resourceProvider = /\/providers\/([^/]+)\/(?!.*\/providers\/)/i.exec(resourceId)?.[1];
+  const schema = 'http://schemas.microsoft.com/identity/claims';
+  world.emit({
+    topic: `/subscriptions/${subscriptionId}`,
+    subject: resourceId,
+    eventType: `Microsoft.Resources.Resource${kind}${outcome}`,
+    dataVersion: '2',
+    data: {
+      authorization: {
+        scope: resourceId,
+        action: cause.action,
+        evidence: {
+          ...(cause.role && {
+            role: cause.role.name,
+            roleAssignmentScope: cause.role.assignmentScope,
+            roleAssignmentId: cause.role.assignmentId,
+          }),
+          principalId: cause.principalId.replaceAll('-', ''),
+          principalType: cause.principalKind === 'user' ? 'User' : 'ServicePrincipal',
+        },
+      },
+      claims: {
+        aud: 'https://management.azure.com',
+        iss: `https://sts.windows.net/${tenantId}/`,
+        ...(cause.appId !== undefined && { appid: cause.appId }),
+        idtyp: cause.principalKind === 'user' ? 'user' : 'app',
+        [`${schema}/objectidentifier`]: cause.principalId,
+        [`${schema}/tenantid`]: tenantId,
+      },
+      correlationId: cause.correlationId,
+      httpRequest: {
+        clientRequestId: cause.clientRequestId,
+        clientIpAddress: '127.0.0.1',
+        method: cause.method,
+        url: cause.url,
+      },
+      resourceProvider: resourceProvider ?? 'Microsoft.Resources',
+      resourceUri: resourceId,
+      operationName: cause.action,
+      status: outcome === 'Success' ? 'Succeeded' : 'Failed',
+      subscriptionId,
+      tenantId,
+    },
+  });
+}

@@ -1,0 +1,106 @@
+/**
+ * The simulated Kubernetes: an API server under each AKS cluster's own host name with a small working cluster behind
+ * it. The host name of a cluster that is stopped or not there does not resolve, as with AKS.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import type { KubernetesWorld } from '../neighbours.ts';
+import type { CallContext, Service, World } from '../world.ts';
+import { answerAt } from './answer.ts';
+import { answer } from './api/http.ts';
+import { KubernetesCluster } from './cluster.ts';
+import type { KubernetesNeighbours } from './controllers/controller.ts';
+import { linksOf } from './links.ts';
+import { runCommand } from './run-command.ts';
+import { workloadsOf } from './workloads.ts';
+
+export interface Kubernetes extends Service, KubernetesWorld {
+  /** Ends all processes and watches; what ran is taken up when the world is opened again. */
+  stop(): void;
+}
+
+/** May be called before the neighbours are there: they are asked from the first turn of the event loop on. */
+export function createKubernetes(world: World, neighbours: KubernetesNeighbours): Kubernetes {
+  const clusters = new Map<string, KubernetesCluster>();
+  let isStopped = false;
+
+  /** Clusters that ARM has get their API server; those it has no more lose everything. */
+  const follow = (): void => {
+    if (isStopped || neighbours.clusters === undefined) return;
+    const existing = new Set(neighbours.clusters.list().map(({ id }) => id.toLowerCase()));
+    for (const id of existing) {
+      if (!clusters.has(id)) clusters.set(id, new KubernetesCluster(world, neighbours, id));
+    }
+    for (const [id, cluster] of clusters) {
+      if (existing.has(id)) continue;
+      cluster.close();
+      cluster.api.store.clear();
+      clusters.delete(id);
+    }
+  };
+  const find = (id: string): KubernetesCluster | undefined => {
+    follow();
+    return clusters.get(id.toLowerCase());
+  };
+  const findByHost = (host: string): KubernetesCluster | undefined => {
+    const found = neighbours.clusters
+      ?.list()
+      .find(({ fqdn, isRunning }) => fqdn.toLowerCase() === host && isRunning);
+    return found && find(found.id);
+  };
+  world.onTouch(() => {
+    follow();
+    for (const cluster of clusters.values()) cluster.touch();
+  });
+  setImmediate(follow);
+
+  const localToken = (id: string): string =>
+    createHash('sha256')
+      .update(`${secretOf(world)}\n${id.toLowerCase()}`)
+      .digest('hex');
+
+  return {
+    name: 'kubernetes',
+    matches: (host) => /\.hcp\.[a-z0-9]+\.azmk8s\.io$/.test(host) && findByHost(host) !== undefined,
+    fetch: async (request: Request, call: CallContext) => {
+      const cluster = findByHost(call.host);
+      const resource = cluster?.resource;
+      if (!cluster || !resource) return new Response(null, { status: 503 });
+      const door = {
+        api: cluster.api,
+        workloads: workloadsOf(cluster, world.clock),
+        cluster: resource,
+        localToken: localToken(resource.id),
+        directory: neighbours.directory,
+        authorization: neighbours.authorization,
+        now: () => world.clock.now(),
+        closing: cluster.closing,
+      };
+      return answer(door, request, call);
+    },
+    runCommand: async (clusterId, command) => {
+      const cluster = find(clusterId);
+      if (!cluster) return { exitCode: 1, logs: `There is no cluster ${clusterId}.` };
+      return runCommand(cluster, world.clock, command);
+    },
+    answer: (clusterId, url) => answerAt(find(clusterId), url),
+    links: (clusterId, serviceUrl) => linksOf(find(clusterId), neighbours, serviceUrl),
+    credentials: (clusterId) => ({
+      certificateAuthority: neighbours.certificates.pem,
+      token: localToken(clusterId),
+    }),
+    stop: () => {
+      isStopped = true;
+      for (const cluster of clusters.values()) cluster.close();
+    },
+  };
+}
+
+/** What the static tokens of local accounts are derived from: made once for a world. */
+function secretOf(world: World): string {
+  const table = world.table<string>('kubernetes/secret');
+  const known = table.get('local-accounts');
+  if (known !== undefined) return known;
+  const made = randomBytes(32).toString('hex');
+  table.set('local-accounts', made);
+  return made;
+}

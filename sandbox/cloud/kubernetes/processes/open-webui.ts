@@ -1,0 +1,262 @@
+/**
+ * Open WebUI as far as its surroundings notice it: it reads its settings, migrates its PostgreSQL schema, needs the
+ * vector extension and Redis when told to use them, then serves 8080. `/health` only says that the process runs;
+ * `/ready` and `/health/db` ask the database (open-webui backend/open_webui/main.py). It holds one real connection.
+ */
+import type { Client } from 'pg';
+import { FIRST_MIGRATION, RECHECK, START } from '../durations.ts';
+import { migrate, SchemaError } from './open-webui-schema.ts';
+import type { Process, ProcessContext } from './process.ts';
+
+/** Real milliseconds: connections to the real server stay few however fast the clock runs. */
+const LEAST_REAL_PAUSE = 250;
+const DATA_DIRECTORY = '/app/backend/data';
+
+export function startOpenWebui(context: ProcessContext): Process {
+  const process = new OpenWebui(context);
+  process.start();
+  return process;
+}
+
+class OpenWebui implements Process {
+  readonly #context: ProcessContext;
+  readonly #port: number;
+  #client: Client | undefined;
+  #isServing = false;
+  #isStopped = false;
+  #databaseAnswers = false;
+  #isChecking = false;
+  #checkedAt = 0;
+  #checkedReally = 0;
+
+  constructor(context: ProcessContext) {
+    this.#context = context;
+    this.#port = Number(context.env['PORT'] ?? 8080);
+  }
+
+  start(): void {
+    const { env, mounts, isResumed } = this.#context;
+    if (isResumed) {
+      void this.#connect().then((why) => {
+        this.#isServing = true;
+        if (why !== undefined) this.#loseDatabase(why);
+        this.#context.changed();
+      });
+      return;
+    }
+    if (!env['WEBUI_SECRET_KEY']) {
+      this.#crash(['ValueError: Required environment variable not found. Terminating now.']);
+      return;
+    }
+    if (!mounts.some(({ path }) => path.replace(/\/$/, '') === DATA_DIRECTORY)) {
+      this.#crash([`PermissionError: [Errno 13] Permission denied: '${DATA_DIRECTORY}/cache'`]);
+      return;
+    }
+    if (!env['DATABASE_URL']) {
+      // Without a server it falls back to SQLite in the data directory, which SMB's byte-range locks do not allow.
+      this.#crash(['sqlite3.OperationalError: database is locked']);
+      return;
+    }
+    this.#context.log('INFO  [alembic.runtime.migration] Context impl PostgresqlImpl.');
+    void this.#prepareDatabase();
+  }
+
+  async #prepareDatabase(): Promise<void> {
+    const { env, clock } = this.#context;
+    const refused = await this.#connect();
+    if (this.#isStopped) return;
+    if (refused !== undefined) {
+      this.#crash([`sqlalchemy.exc.OperationalError: (psycopg2.OperationalError) ${refused}`]);
+      return;
+    }
+    const client = this.#client;
+    if (!client) return;
+    const needsVector = env['VECTOR_DB'] === 'pgvector';
+    try {
+      await migrate(client, {
+        needsVector,
+        allowedExtensions: this.#allowedExtensions,
+        log: (line) => this.#context.log(line),
+        pause: () => clock.wait(FIRST_MIGRATION),
+      });
+    } catch (error) {
+      if (this.#isStopped) return;
+      this.#crash(
+        error instanceof SchemaError
+          ? [error.message]
+          : [`sqlalchemy.exc.OperationalError: (psycopg2.OperationalError) ${reasonOf(error)}`],
+      );
+      return;
+    }
+    if (this.#isStopped) return;
+    this.#context.after(START['open-webui'], () => this.#serve());
+  }
+
+  #allowedExtensions: readonly string[] = [];
+
+  /** Opens the connection the pod holds; the answer is why it could not. */
+  async #connect(): Promise<string | undefined> {
+    const { env, pod, neighbours } = this.#context;
+    const pool = this.#context.nodePool(pod.spec.nodeName);
+    if (!pool) return 'the node has gone';
+    let answer: Awaited<ReturnType<typeof neighbours.databases.connect>>;
+    try {
+      answer = await neighbours.databases.connect(env['DATABASE_URL'] ?? '', pool.vnetId);
+    } catch (error) {
+      return reasonOf(error);
+    }
+    if (!answer.ok) return answer.reason;
+    if (this.#isStopped) {
+      await answer.client.end().catch(() => undefined);
+      return undefined;
+    }
+    const { client } = answer;
+    this.#client = client;
+    this.#allowedExtensions = answer.allowedExtensions;
+    this.#databaseAnswers = true;
+    client.on('error', (error) => {
+      if (this.#client === client) this.#loseDatabase(reasonOf(error));
+    });
+    client.on('end', () => {
+      if (this.#client === client) this.#loseDatabase('server closed the connection unexpectedly');
+    });
+    return undefined;
+  }
+
+  #serve(): void {
+    const missing = this.#missingRedis();
+    if (missing !== undefined) {
+      this.#crash([`redis.exceptions.ConnectionError: ${missing}`]);
+      return;
+    }
+    this.#isServing = true;
+    this.#context.log(`INFO:     Uvicorn running on http://0.0.0.0:${this.#port} (Press CTRL+C to quit)`);
+    this.#context.changed();
+  }
+
+  /** Why the Redis that websockets are to go through does not answer; undefined when it does or is not asked for. */
+  #missingRedis(): string | undefined {
+    const { env, pod } = this.#context;
+    if (env['WEBSOCKET_MANAGER'] !== 'redis' && !env['REDIS_URL']) return undefined;
+    const text = env['WEBSOCKET_REDIS_URL'] || env['REDIS_URL'] || 'redis://localhost:6379/0';
+    const url = URL.parse(text);
+    if (!url) return 'Redis URL must specify one of the following schemes (redis://, rediss://, unix://)';
+    const answer = this.#context.dial(url.hostname, Number(url.port || 6379), pod.metadata.namespace ?? '');
+    if ('refused' in answer) return `Error connecting to ${url.host}. ${answer.refused}`;
+    return answer.software === 'valkey' ? undefined : `Error connecting to ${url.host}. Protocol Error`;
+  }
+
+  #crash(lines: readonly string[]): void {
+    this.#context.log('Traceback (most recent call last):');
+    for (const line of lines) this.#context.log(line);
+    this.#context.after(1000, () => this.#context.exit(1));
+  }
+
+  #loseDatabase(why: string): void {
+    const client = this.#client;
+    this.#client = undefined;
+    if (client) void client.end().catch(() => undefined);
+    if (this.#isStopped) return;
+    if (this.#databaseAnswers) {
+      this.#context.log(`sqlalchemy.exc.OperationalError: (psycopg2.OperationalError) ${why}`);
+    }
+    this.#databaseAnswers = false;
+    this.#context.changed();
+    this.lookAgain();
+  }
+
+  /** The pool's connections break when the way to the server, the server or the login goes: seen a little later. */
+  lookAgain(where: 'world' | 'cluster' = 'world'): void {
+    if (where === 'cluster') return;
+    if (!this.#isServing || this.#isStopped || this.#isChecking) return;
+    this.#isChecking = true;
+    const wait = Math.max(0, this.#checkedAt + RECHECK - this.#context.clock.now());
+    this.#context.after(wait, () => {
+      const left = this.#checkedReally + LEAST_REAL_PAUSE - performance.now();
+      setTimeout(() => void this.#check(), Math.max(0, left)).unref();
+    });
+  }
+
+  async #check(): Promise<void> {
+    this.#checkedAt = this.#context.clock.now();
+    this.#checkedReally = performance.now();
+    if (this.#isStopped) return;
+    const old = this.#client;
+    const hadDatabase = this.#databaseAnswers;
+    this.#client = undefined;
+    const why = await this.#connect();
+    this.#isChecking = false;
+    if (old) await old.end().catch(() => undefined);
+    if (this.#isStopped) return;
+    if (why !== undefined) {
+      if (hadDatabase)
+        this.#context.log(`WARNING Readiness check DB ping failed: OperationalError('${why}')`);
+      this.#databaseAnswers = false;
+    }
+    if (hadDatabase !== this.#databaseAnswers) this.#context.changed();
+    if (why !== undefined) this.#context.after(RECHECK, () => this.lookAgain());
+  }
+
+  status(port: number, path: string): number | undefined {
+    if (!this.#isServing || port !== this.#port) return undefined;
+    const [name = '/'] = path.split('?');
+    if (name === '/ready') return this.#databaseAnswers && this.#missingRedis() === undefined ? 200 : 503;
+    if (name === '/health/db') return this.#databaseAnswers ? 200 : 500;
+    if (name.startsWith('/api/') && name !== '/api/version' && name !== '/api/config') return 401;
+    return 200;
+  }
+
+  listens(port: number): boolean {
+    return this.#isServing && port === this.#port;
+  }
+
+  fetch(port: number, _request: Request, path: string): Promise<Response> | undefined {
+    const status = this.status(port, path);
+    if (status === undefined) return undefined;
+    const [name = '/'] = path.split('?');
+    if (name === '/health' || ((name === '/ready' || name === '/health/db') && status === 200)) {
+      return Promise.resolve(Response.json({ status: true }));
+    }
+    if (name === '/ready') {
+      return Promise.resolve(
+        Response.json(
+          { detail: this.#databaseAnswers ? 'Redis not ready' : 'Database not ready' },
+          { status },
+        ),
+      );
+    }
+    if (name === '/health/db') return Promise.resolve(new Response('Internal Server Error', { status }));
+    if (name === '/api/version') return Promise.resolve(Response.json({ version: '0.6.36' }));
+    if (name === '/api/config') {
+      return Promise.resolve(
+        Response.json({ status: true, name: 'Open WebUI', oauth: { providers: { microsoft: 'microsoft' } } }),
+      );
+    }
+    if (status === 401) return Promise.resolve(Response.json({ detail: 'Not authenticated' }, { status }));
+    return Promise.resolve(
+      new Response(
+        '<!doctype html><html lang="en"><head><title>Open WebUI</title></head><body></body></html>',
+        {
+          headers: { 'content-type': 'text/html; charset=utf-8' },
+        },
+      ),
+    );
+  }
+
+  exec(command: readonly string[]): number {
+    return /curl|wget/.test(command.join(' ')) ? (this.#isServing ? 0 : 7) : 0;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#isServing = false;
+    const client = this.#client;
+    this.#client = undefined;
+    if (client) void client.end().catch(() => undefined);
+  }
+}
+
+/** The reason without anything of the connection string in it. */
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'connection failed';
+}

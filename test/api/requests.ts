@@ -1,0 +1,94 @@
+/** Calls the API's handlers the way the host does: real requests and invocation contexts, no host. */
+import { type HttpHandler, HttpRequest, InvocationContext } from '@azure/functions';
+import { getDeployment } from '../../src/api/get-deployment.ts';
+import { getOperation } from '../../src/api/get-operation.ts';
+import { listDeployments } from '../../src/api/list-deployments.ts';
+import { putDeployment } from '../../src/api/put-deployment.ts';
+import type { ApiDependencies } from '../../src/api/respond.ts';
+import { schema } from '../../src/api/schema.ts';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: answers are looked into by the tests, which say what they expect
+  readonly body: any;
+  /** What the handler logged as an error. */
+  readonly errors: readonly unknown[][];
+}
+
+export interface RequestOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+}
+
+export const INVOCATION_ID = '4f1c2d3e-0000-4000-8000-00000000000a';
+const ORIGIN = 'https://func-openwebui-ctl.azurewebsites.net';
+
+export class Api {
+  readonly #dependencies: ApiDependencies;
+
+  constructor(dependencies: ApiDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  /** A text body; `spec` in other calls is sent as JSON. */
+  put(name: string, options: RequestOptions = {}): Promise<Answer> {
+    const path = `/api/deployments/${encodeURIComponent(name)}`;
+    return call(putDeployment(this.#dependencies), 'PUT', path, { name }, options);
+  }
+
+  putSpec(name: string, spec: unknown, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+    const body = JSON.stringify(spec);
+    return this.put(name, { body, headers: { 'content-type': 'application/json', ...headers } });
+  }
+
+  deployment(name: string): Promise<Answer> {
+    const path = `/api/deployments/${encodeURIComponent(name)}`;
+    return call(getDeployment(this.#dependencies), 'GET', path, { name });
+  }
+
+  deployments(): Promise<Answer> {
+    return call(listDeployments(this.#dependencies), 'GET', '/api/deployments', {});
+  }
+
+  operation(id: string): Promise<Answer> {
+    const path = `/api/operations/${encodeURIComponent(id)}`;
+    return call(getOperation(this.#dependencies), 'GET', path, { id });
+  }
+
+  schema(): Promise<Answer> {
+    return call(schema(), 'GET', '/api/schema', {});
+  }
+}
+
+async function call(
+  handler: HttpHandler,
+  method: 'GET' | 'PUT',
+  path: string,
+  params: Record<string, string>,
+  { headers = {}, body }: RequestOptions = {},
+): Promise<Answer> {
+  const errors: unknown[][] = [];
+  const context = new InvocationContext({
+    invocationId: INVOCATION_ID,
+    logHandler: (level, ...values) => {
+      if (level === 'error') errors.push(values);
+    },
+  });
+  const request = new HttpRequest({
+    method,
+    url: `${ORIGIN}${path}?code=a-function-key`,
+    headers: { ...headers },
+    params,
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? { string: body } : { bytes: body } }),
+  });
+  const answer = await handler(request, context);
+  if (!answer || !('jsonBody' in answer)) throw new Error('the handler answered without a JSON body');
+  return {
+    status: answer.status ?? 200,
+    headers: new Headers(Object.entries(answer.headers ?? {})),
+    // Through text, as over the wire: what JSON cannot hold is not there.
+    body: JSON.parse(JSON.stringify(answer.jsonBody)),
+    errors,
+  };
+}

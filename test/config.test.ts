@@ -1,0 +1,60 @@
+import { describe, expect, test } from 'vitest';
+import { readConfig } from '../src/config.ts';
+
+const settings = {
+  AzureWebJobsStorage: 'UseDevelopmentStorage=true',
+  CLOUDFLARE_TOKEN_SECRET: 'https://kv-openwebui-ctl.vault.azure.net/secrets/cloudflare-api-token',
+};
+
+describe('settings', () => {
+  test('need a store and the place of the Cloudflare token, no more', () => {
+    expect(readConfig(settings)).toEqual({
+      cloud: expect.objectContaining({ name: 'public', resourceManager: 'https://management.azure.com' }),
+      managedIdentityClientId: undefined,
+      store: { kind: 'connection-string', connectionString: 'UseDevelopmentStorage=true' },
+      cloudflareTokenSecret: settings.CLOUDFLARE_TOKEN_SECRET,
+      httpsProxy: undefined,
+    });
+  });
+
+  test.each([
+    ['AzureWebJobsStorage__accountName', 'stctl', 'https://stctl.table.core.windows.net'],
+    ['AzureWebJobsStorage__tableServiceUri', 'https://st.table.example.com', 'https://st.table.example.com'],
+  ])('%s means access by identity, even beside a connection string', (name, value, tableEndpoint) => {
+    expect(readConfig({ ...settings, [name]: value }).store).toEqual({ kind: 'identity', tableEndpoint });
+  });
+
+  test.each(['us-government', 'china'] as const)('name the cloud %s', (name) => {
+    const { cloud } = readConfig({ ...settings, AZURE_CLOUD: name });
+    expect(cloud.name).toBe(name);
+    expect(cloud.resourceManager).not.toBe('https://management.azure.com');
+  });
+
+  test('take identity and proxy from their usual places', () => {
+    const more = {
+      AZURE_CLIENT_ID: 'c11e4700-0000-4000-8000-000000000001',
+      HTTPS_PROXY: 'http://127.0.0.1:8080',
+    };
+    expect(readConfig({ ...settings, ...more })).toMatchObject({
+      managedIdentityClientId: more.AZURE_CLIENT_ID,
+      httpsProxy: more.HTTPS_PROXY,
+    });
+  });
+
+  test.each<[string, Record<string, string | undefined>, RegExp]>([
+    ['no store', { AzureWebJobsStorage: undefined }, /AzureWebJobsStorage/],
+    ['no token', { CLOUDFLARE_TOKEN_SECRET: undefined }, /CLOUDFLARE_TOKEN_SECRET/],
+    ['the token itself', { CLOUDFLARE_TOKEN_SECRET: 'hunter2' }, /CLOUDFLARE_TOKEN_SECRET: must look like/],
+    ['an unknown cloud', { AZURE_CLOUD: 'mars' }, /AZURE_CLOUD/],
+    ['a client id that is none', { AZURE_CLIENT_ID: 'me' }, /AZURE_CLIENT_ID/],
+  ])('with %s stop the app, naming the setting', (_, more, message) => {
+    expect(() => readConfig({ ...settings, ...more })).toThrow(message);
+  });
+
+  test('name every setting that is wrong, and repeat no value', () => {
+    const wrong = { CLOUDFLARE_TOKEN_SECRET: 'hunter2', AZURE_CLIENT_ID: 'hunter2' };
+    expect(() => readConfig(wrong)).toThrow(
+      /^(?=.*AZURE_CLIENT_ID)(?=.*CLOUDFLARE_TOKEN_SECRET)(?!.*hunter2)/s,
+    );
+  });
+});
