@@ -153,7 +153,7 @@ export class KubernetesCluster {
       for (let round = 0; round < MOST_ROUNDS; round += 1) {
         const before = store.version;
         wakeAt = Number.POSITIVE_INFINITY;
-        for (const controller of this.#controllers) controller(context);
+        for (const controller of this.#controllers) this.#run(controller, context);
         if (store.version === before) break;
       }
       this.events.expire(now);
@@ -168,4 +168,13 @@ export class KubernetesCluster {
   }
 
   #lastSeen = 0;
+
+  /** One controller's defect is shown to whoever runs the sandbox and does not stop the others. */
+  #run(controller: Controller, context: Parameters<Controller>[0]): void {
+    try {
+      controller(context);
+    } catch (error) {
+      console.error('kubernetes controller failed', error);
+    }
+  }
 }

@@ -105,6 +105,8 @@ export interface Condition {
   reason?: string;
   message?: string;
   lastTransitionTime?: string;
+  /** Deployments only: when the condition was last said, changed or not. */
+  lastUpdateTime?: string;
 }
 
 export function isFields(value: unknown): value is Fields {

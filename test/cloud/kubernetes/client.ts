@@ -15,7 +15,9 @@ export function kubeConfigOf(world: SmallWorld, token = 'operator'): KubeConfig 
 }
 
 export function objectApi(world: SmallWorld, token?: string): KubernetesObjectApi {
-  return kubeConfigOf(world, token).makeApiClient(KubernetesObjectApi as never) as unknown as KubernetesObjectApi;
+  return kubeConfigOf(world, token).makeApiClient(
+    KubernetesObjectApi as never,
+  ) as unknown as KubernetesObjectApi;
 }
 
 function textOf(world: SmallWorld, token: string): string {
@@ -36,7 +38,12 @@ export interface Ran {
 }
 
 /** Runs the real kubectl against the cluster; `input` goes to its standard input. */
-export function kubectl(world: SmallWorld, args: readonly string[], input = '', token = 'operator'): Promise<Ran> {
+export function kubectl(
+  world: SmallWorld,
+  args: readonly string[],
+  input = '',
+  token = 'operator',
+): Promise<Ran> {
   const home = mkdtempSync(join(tmpdir(), 'kubectl-'));
   const file = join(home, 'config');
   writeFileSync(file, textOf(world, token), { mode: 0o600 });
@@ -44,7 +51,11 @@ export function kubectl(world: SmallWorld, args: readonly string[], input = '', 
     const child = execFile(
       kubectlFile(),
       [...args],
-      { env: { HOME: home, KUBECONFIG: file, PATH: process.env['PATH'] ?? '' }, timeout: 60_000, maxBuffer: 16 * 1024 * 1024 },
+      {
+        env: { HOME: home, KUBECONFIG: file, PATH: process.env['PATH'] ?? '' },
+        timeout: 60_000,
+        maxBuffer: 16 * 1024 * 1024,
+      },
       (error, out, err) => resolve({ code: error ? Number(error.code ?? 1) : 0, out, err }),
     );
     child.stdin?.end(input);
@@ -56,7 +67,12 @@ export async function call(
   world: SmallWorld,
   method: string,
   path: string,
-  options: { readonly body?: unknown; readonly type?: string; readonly token?: string; readonly accept?: string } = {},
+  options: {
+    readonly body?: unknown;
+    readonly type?: string;
+    readonly token?: string;
+    readonly accept?: string;
+  } = {},
 ): Promise<{ readonly status: number; readonly body: Record<string, unknown>; readonly headers: Headers }> {
   const { body, type = 'application/json', token = 'operator', accept } = options;
   const response = await world.kubernetes.fetch(

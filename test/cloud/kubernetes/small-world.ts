@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { VirtualClock } from '../../../sandbox/clock.ts';
 import { settings } from '../../../sandbox/cloud/bootstrap.ts';
 import { CallLog } from '../../../sandbox/cloud/calls.ts';
 import { openCertificateAuthority } from '../../../sandbox/cloud/certificate-authority.ts';
@@ -14,9 +15,8 @@ import type { KubernetesNeighbours } from '../../../sandbox/cloud/kubernetes/con
 import { createKubernetes, type Kubernetes } from '../../../sandbox/cloud/kubernetes/kubernetes.ts';
 import type { Cluster, Principal, Software } from '../../../sandbox/cloud/neighbours.ts';
 import { type PostgresServer, startPostgres } from '../../../sandbox/cloud/postgres-server.ts';
-import { type Proxy, startProxy } from '../../../sandbox/cloud/proxy.ts';
+import { type Proxy as RunningProxy, startProxy } from '../../../sandbox/cloud/proxy.ts';
 import { createWorld, Memory, type World } from '../../../sandbox/cloud/world.ts';
-import { VirtualClock } from '../../../sandbox/clock.ts';
 
 export const CLUSTER_ID =
   '/subscriptions/50b5c419-0000-4000-8000-000000000001/resourceGroups/rg-owui/providers/Microsoft.ContainerService/managedClusters/aks-owui';
@@ -26,13 +26,22 @@ export const VAULT = 'https://kv-owui.vault.azure.net';
 export const REGISTRY = 'acrowui.azurecr.io';
 export const DATABASE_HOST = 'psql-owui.postgres.database.azure.com';
 
-const OPERATOR: Principal = { id: settings.operator.principalId, displayName: 'operator@yourdomain.com', kind: 'user' };
-const UAI: Principal = { id: '0b7ec700-0000-4000-8000-00000000000a', appId: IDENTITY, displayName: 'uai-owui', kind: 'managed-identity' };
+const OPERATOR: Principal = {
+  id: settings.operator.principalId,
+  displayName: 'operator@yourdomain.com',
+  kind: 'user',
+};
+const UAI: Principal = {
+  id: '0b7ec700-0000-4000-8000-00000000000a',
+  appId: IDENTITY,
+  displayName: 'uai-owui',
+  kind: 'managed-identity',
+};
 
 export interface SmallWorld {
   readonly world: World;
   readonly kubernetes: Kubernetes;
-  readonly proxy: Proxy;
+  readonly proxy: RunningProxy;
   readonly certificateAuthority: string;
   /** What can be broken; call `world.touch()` afterwards. */
   readonly state: State;
@@ -66,11 +75,14 @@ export async function startSmallWorld(
   const memory = new Memory(join(directory, 'world.sqlite'));
   const clock = new VirtualClock({ speed: options.speed ?? 1000, now: Date.parse('2026-11-23T08:00:00Z') });
   const postgres = options.withDatabase
-    ? await startPostgres({ directory: join(directory, 'postgres'), certificate: await certificates.issueServerCertificate([DATABASE_HOST]) })
+    ? await startPostgres({
+        directory: join(directory, 'postgres'),
+        certificate: await certificates.issueServerCertificate([DATABASE_HOST]),
+      })
     : undefined;
   const state = freshState();
   const neighbours = neighboursOf(state, postgres, certificates);
-  const open = async (): Promise<{ world: World; kubernetes: Kubernetes; proxy: Proxy }> => {
+  const open = async (): Promise<{ world: World; kubernetes: Kubernetes; proxy: RunningProxy }> => {
     const world = createWorld(memory, clock, settings, new CallLog(), new Faults());
     const kubernetes = createKubernetes(world, neighbours);
     const proxy = await startProxy(world, [kubernetes], certificates);
@@ -129,7 +141,10 @@ function freshState(): State {
           vnetId: '/vnets/vnet-aks',
         },
       ],
-      kubelet: { clientId: 'c11e4700-0000-4000-8000-00000000000b', principalId: '0b7ec700-0000-4000-8000-00000000000b' },
+      kubelet: {
+        clientId: 'c11e4700-0000-4000-8000-00000000000b',
+        principalId: '0b7ec700-0000-4000-8000-00000000000b',
+      },
       localAccountsDisabled: false,
       azureRbac: true,
     },
@@ -169,7 +184,9 @@ function neighboursOf(
       findPrincipalByAppId: (id) => (id === IDENTITY ? UAI : undefined),
       issueToken: () => ({ accessToken: 'operator', expiresOn: 0 }),
       verifyToken: (header) =>
-        header === 'Bearer operator' ? { ok: true, principal: OPERATOR } : refused('Unauthorized', 'no token'),
+        header === 'Bearer operator'
+          ? { ok: true, principal: OPERATOR }
+          : refused('Unauthorized', 'no token'),
       canSignIn: ({ redirectUri }) =>
         state.signInFault !== undefined
           ? refused('AADSTS7000215', state.signInFault)
@@ -181,8 +198,10 @@ function neighboursOf(
     clusters: { list: () => [state.cluster] },
     vaults: {
       readSecret: (url, name) => {
-        if (url.replace(/\/$/, '') !== VAULT) return refused('ENOTFOUND', `dial tcp: lookup ${url}: no such host`);
-        if (!state.mayReadVault) return refused('ForbiddenByRbac', 'Caller is not authorized to perform action on resource.');
+        if (url.replace(/\/$/, '') !== VAULT)
+          return refused('ENOTFOUND', `dial tcp: lookup ${url}: no such host`);
+        if (!state.mayReadVault)
+          return refused('ForbiddenByRbac', 'Caller is not authorized to perform action on resource.');
         const value = state.secrets.get(name);
         return value === undefined
           ? refused('SecretNotFound', `A secret with (name/id) ${name} was not found in this key vault.`)
@@ -202,7 +221,11 @@ function neighboursOf(
         }
         return software === undefined
           ? refused('NotFound', `failed to pull and unpack image "${image}": ${image}: not found`)
-          : { ok: true, digest: `sha256:${Buffer.from(image).toString('hex').padEnd(64, '0').slice(0, 64)}`, software };
+          : {
+              ok: true,
+              digest: `sha256:${Buffer.from(image).toString('hex').padEnd(64, '0').slice(0, 64)}`,
+              software,
+            };
       },
       importImage: () => refused('NotFound', 'not here'),
       forget: () => undefined,
@@ -219,7 +242,8 @@ function neighboursOf(
       connect: async (text) => {
         const url = new URL(text);
         if (state.databaseFault !== undefined) return refused('ETIMEDOUT', state.databaseFault);
-        if (url.hostname !== DATABASE_HOST || !postgres) return refused('ENOTFOUND', `could not translate host name "${url.hostname}"`);
+        if (url.hostname !== DATABASE_HOST || !postgres)
+          return refused('ENOTFOUND', `could not translate host name "${url.hostname}"`);
         const client = new pg.Client({
           host: '127.0.0.1',
           port: postgres.port,
@@ -241,7 +265,8 @@ function neighboursOf(
     },
     tunnels: {
       connect: ({ pod }, token) => {
-        if (token !== state.tunnelToken) return refused('Unauthorized', 'Unauthorized: Invalid tunnel secret');
+        if (token !== state.tunnelToken)
+          return refused('Unauthorized', 'Unauthorized: Invalid tunnel secret');
         state.connectors.add(pod);
         return { ok: true, tunnelId: 'f0000000-0000-4000-8000-000000000001' };
       },
@@ -254,7 +279,11 @@ function neighboursOf(
 }
 
 /** Resolves once the condition holds; rejects with what it last saw after some real seconds. */
-export async function eventually<T>(look: () => T | Promise<T>, holds: (value: T) => boolean, seconds = 20): Promise<T> {
+export async function eventually<T>(
+  look: () => T | Promise<T>,
+  holds: (value: T) => boolean,
+  seconds = 20,
+): Promise<T> {
   const until = performance.now() + seconds * 1000;
   for (;;) {
     const value = await look();

@@ -239,7 +239,12 @@ export class Dispatcher {
       world.touch();
       return Response.json(this.#frame.show(stored), { status: before ? 200 : 201 });
     }
-    const status = style === 'location' ? 202 : before ? (type.operations?.updateStatus ?? 200) : 201;
+    const status =
+      style === 'location'
+        ? 202
+        : before
+          ? (type.operations?.updateStatus ?? 200)
+          : (type.operations?.createStatus ?? 201);
     return this.#accepted(call, type, operation.id, style, status, this.#frame.show(stored));
   }
 

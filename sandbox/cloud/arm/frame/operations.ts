@@ -42,6 +42,8 @@ export class Operations {
   readonly #alarms = new Map<string, Alarm>();
   readonly #inFlight = new Set<string>();
   readonly #finishing = new Map<string, Promise<void>>();
+  /** Operations whose end is being worked out further up the stack. */
+  readonly #entered = new Set<string>();
 
   constructor(frame: Frame) {
     this.#frame = frame;
@@ -141,7 +143,8 @@ export class Operations {
   }
 
   #finish(operation: Operation): void {
-    if (this.#finishing.has(operation.id)) return;
+    // Ending one makes others look (a command runs in a cluster, which is listed), and that ends what is due.
+    if (this.#finishing.has(operation.id) || this.#entered.has(operation.id)) return;
     this.#alarms.get(operation.id)?.cancel();
     this.#alarms.delete(operation.id);
     const failed = (error: unknown): void => this.#end(operation, refusalOf(error));
@@ -149,6 +152,7 @@ export class Operations {
       this.#end(operation, operation.failsWith);
       return;
     }
+    this.#entered.add(operation.id);
     try {
       const outcome =
         operation.verb === 'delete'
@@ -164,6 +168,8 @@ export class Operations {
       this.#finishing.set(operation.id, finishing);
     } catch (error) {
       failed(error);
+    } finally {
+      this.#entered.delete(operation.id);
     }
   }
 

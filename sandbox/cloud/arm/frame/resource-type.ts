@@ -124,6 +124,8 @@ export interface ResourceType<
   readonly operations?: {
     readonly style: OperationStyle;
     readonly retryAfterSeconds: number;
+    /** Status of an accepted creation; 201 when absent. */
+    readonly createStatus?: number;
     /** Status of an accepted update; 200 when absent. */
     readonly updateStatus?: number;
   };

@@ -172,6 +172,7 @@ export class ApiServer {
     if (!before || before.metadata.uid !== object.metadata.uid) return object;
     const draft = structuredClone(before);
     mutate(draft);
+    if (isSame(before, draft)) return before;
     return this.#write(kind, namespace, before, draft as unknown as Fields, {
       manager: CONTROLLER_MANAGER,
       ...options,

@@ -370,7 +370,12 @@ function writeStatus(
           },
       api.now(),
     );
-    draft.status.conditions = conditions.map((one) => ({ lastUpdateTime: api.now(), ...one }));
+    const known = before.status?.conditions?.find(({ type }) => type === 'Available');
+    draft.status.conditions = conditions.map((one) => {
+      if (one.type !== 'Available') return one;
+      const isKept = known?.status === one.status;
+      return { ...one, lastUpdateTime: (isKept ? known.lastUpdateTime : undefined) ?? api.now() };
+    });
   });
   judgeProgress(context, before, written, fresh, pods.length);
 }

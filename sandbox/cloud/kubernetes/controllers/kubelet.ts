@@ -4,9 +4,16 @@
  */
 import type { Software } from '../../neighbours.ts';
 import type { Table } from '../../world.ts';
-import { PODS } from '../api/kinds.ts';
+import { NODES, PODS } from '../api/kinds.ts';
 import { FIRST_MOUNT_RETRY, LONGEST_MOUNT_RETRY } from '../durations.ts';
-import { type Condition, type ContainerStatus, type Pod, timestamp, withCondition } from '../object.ts';
+import {
+  type Condition,
+  type ContainerStatus,
+  type Node,
+  type Pod,
+  timestamp,
+  withCondition,
+} from '../object.ts';
 import type { Process, Surroundings } from '../processes/process.ts';
 import { ContainerRun, type ImageCache, type LogLine } from './container-run.ts';
 import type { ControllerContext } from './controller.ts';
@@ -270,7 +277,7 @@ export class Kubelet {
           ...draft.status,
           phase,
           startTime: draft.status?.startTime ?? stamp,
-          hostIP: draft.status?.hostIP ?? '10.224.0.4',
+          hostIP: draft.status?.hostIP ?? nodeAddress(api.find<Node>(NODES, '', run.node)),
           ...(address === undefined ? {} : { podIP: address, podIPs: [{ ip: address }] }),
           conditions: conditions ?? [],
           containerStatuses: statuses,
@@ -288,6 +295,10 @@ function stopAll(run: PodRun): void {
 
 function isFinished(pod: Pod): boolean {
   return pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+}
+
+function nodeAddress(node: Node | undefined): string {
+  return node?.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address ?? '';
 }
 
 /** Azure CNI overlay: 10.244.0.0/16. */
