@@ -191,7 +191,9 @@ export class EventGrid {
     this.#alarms.get(id)?.cancel();
     const ring = (): void => {
       this.#alarms.delete(id);
-      const attempt = this.#attempt(id).finally(() => this.#underWay.delete(id));
+      const attempt = this.#attempt(id)
+        .catch((error: unknown) => console.error('event grid: a delivery could not be made', error))
+        .finally(() => this.#underWay.delete(id));
       this.#underWay.set(id, attempt);
     };
     this.#alarms.set(id, this.#frame.world.clock.alarm(nextAt, ring));

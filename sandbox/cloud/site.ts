@@ -75,10 +75,22 @@ export class Site implements Service {
       : undefined;
     await response?.body?.cancel();
     const status = response?.status ?? 0;
-    const found = [...this.#cloudflare.links(host), ...(await this.#clusterLinks(host))];
+    const inCluster = await this.#clusterLinks(host);
+    const misdirected = this.#misdirected(host, inCluster);
+    const found = [...(misdirected ? [misdirected] : []), ...this.#cloudflare.links(host), ...inCluster];
     const links = LINK_ORDER.flatMap((name) => found.find((link) => link.name === name) ?? []);
     const broken = links.find((link) => !link.ok)?.name ?? null;
     return { url, status, ok: status === 200 && broken === null, links, broken };
+  }
+
+  /** Every link holds and yet nothing answers where the ingress rule points: then the rule itself is wrong. */
+  #misdirected(host: string, inCluster: readonly SiteLink[]): SiteLink | undefined {
+    const routed = this.#cloudflare.route(host);
+    if (!routed.ok || !routed.service.startsWith('http://') || inCluster.some(({ ok }) => !ok)) return undefined;
+    const answered = this.#neighbours.kubernetes.answer(routed.connector.clusterId, routed.service);
+    if (answered.ok && answered.software === 'open-webui') return undefined;
+    const why = answered.ok ? `${answered.software} answers there` : answered.reason;
+    return { name: 'ingress', ok: false, why: `The tunnel sends ${host} to ${routed.service}: ${why}.` };
   }
 
   async #clusterLinks(host: string): Promise<readonly SiteLink[]> {

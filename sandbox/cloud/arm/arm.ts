@@ -3,6 +3,7 @@
  * the rest of the world: rights, clusters, name resolution, shares, databases.
  */
 import { join } from 'node:path';
+import { EventGrid } from '../event-grid.ts';
 import type {
   Authorization,
   Clusters,
@@ -22,6 +23,7 @@ import { containerRegistryTypes, registryResources } from './container-registry.
 import { containerServiceTypes } from './container-service.ts';
 import { createDatabases } from './database-connections.ts';
 import { allDials, type DialName, openDials } from './dials.ts';
+import { eventGridTypes } from './event-grid-subscriptions.ts';
 import { Dispatcher } from './frame/dispatcher.ts';
 import { type ArmNeighbours, Frame } from './frame/frame.ts';
 import type { ResourceType } from './frame/resource-type.ts';
@@ -50,6 +52,8 @@ export interface Arm extends Service {
   readonly registryResources: RegistryResources;
   readonly clusters: Clusters;
   readonly databases: Databases;
+  /** Its control dials losses, repetitions and delays; its dead letters are what it gave up. */
+  readonly eventGrid: EventGrid;
   /** Starts the real PostgreSQL behind all servers ahead of its first use; answers its address. */
   startPostgres(): Promise<string>;
   /** Habits of Azure as they are set, and turns one. */
@@ -85,12 +89,14 @@ export function createArm(world: World, neighbours: ArmNeighbours, directory: st
     containerRegistryTypes,
     postgresqlTypes(engine),
     webTypes(apps),
+    eventGridTypes(apps),
   ];
   for (const some of types) frame.catalogue.add(some);
   lockNodeGroups(frame);
   placeBootstrapResources(frame);
   const dispatcher = new Dispatcher(frame);
   const network = createNetwork(frame);
+  const eventGrid = new EventGrid(frame, apps);
   frame.operations.resume();
   return {
     name: 'arm',
@@ -103,6 +109,7 @@ export function createArm(world: World, neighbours: ArmNeighbours, directory: st
     registryResources: registryResources(frame),
     clusters: createClusters(frame),
     databases: createDatabases(frame, network, engine),
+    eventGrid,
     startPostgres: () => engine.address(),
     dials: () => allDials(dials),
     turn: (dial, on) => dials.set(dial, on),
@@ -110,6 +117,7 @@ export function createArm(world: World, neighbours: ArmNeighbours, directory: st
     close: async () => {
       frame.operations.close();
       await frame.operations.settle();
+      await eventGrid.close();
       await engine.close();
     },
   };

@@ -8,7 +8,7 @@ import type { DeliverySchema } from '../event-grid/envelope.ts';
 import { filterSchema } from '../event-grid/filters.ts';
 import { durations } from './durations.ts';
 import type { Frame } from './frame/frame.ts';
-import { type Json, mergePatch } from './frame/json.ts';
+import type { Json } from './frame/json.ts';
 import { Refusal } from './frame/refusal.ts';
 import { childMembers, readOnly, tagsSchema, trackedMembers } from './frame/request-body.ts';
 import {
@@ -281,7 +281,10 @@ function changed(
       filter: { isSubjectCaseSensitive: false, ...given.filter },
       labels: given.labels ?? [],
       eventDeliverySchema: given.eventDeliverySchema ?? 'EventGridSchema',
-      retryPolicy: { maxDeliveryAttempts: 30, eventTimeToLiveInMinutes: 1440, ...given.retryPolicy },
+      retryPolicy: {
+        maxDeliveryAttempts: given.retryPolicy?.maxDeliveryAttempts ?? 30,
+        eventTimeToLiveInMinutes: given.retryPolicy?.eventTimeToLiveInMinutes ?? 1440,
+      },
     },
   };
   requireDestination(call, apps, shown);
@@ -380,7 +383,7 @@ function subscriptionType(
       changed(
         call,
         apps,
-        mergePatch(before.body.properties, input) as SubscriptionInput['properties'],
+        { ...before.body.properties, ...(input as SubscriptionInput['properties']) },
         before,
       ),
     remove: () => ({ takes: durations.eventSubscription }),

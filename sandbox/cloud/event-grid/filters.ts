@@ -137,22 +137,19 @@ function hitsText(
   values: readonly string[],
   found: string,
 ): boolean {
-  return values
-    .map((value) => value.toLowerCase())
-    .some((value) => {
-      switch (operator) {
-        case 'StringIn':
-        case 'StringNotIn':
-          return found === value;
-        case 'StringContains':
-        case 'StringNotContains':
-          return found.includes(value);
-        case 'StringBeginsWith':
-        case 'StringNotBeginsWith':
-          return found.startsWith(value);
-        case 'StringEndsWith':
-        case 'StringNotEndsWith':
-          return found.endsWith(value);
-      }
-    });
+  const wanted = values.map((value) => value.toLowerCase());
+  switch (operator) {
+    case 'StringIn':
+    case 'StringNotIn':
+      return wanted.includes(found);
+    case 'StringContains':
+    case 'StringNotContains':
+      return wanted.some((value) => found.includes(value));
+    case 'StringBeginsWith':
+    case 'StringNotBeginsWith':
+      return wanted.some((value) => found.startsWith(value));
+    case 'StringEndsWith':
+    case 'StringNotEndsWith':
+      return wanted.some((value) => found.endsWith(value));
+  }
 }

@@ -260,6 +260,15 @@ class Stack {
         }
       }
     }
+    // An ExternalSecret that is gone takes its Secret along; whoever needs that is the one to tell.
+    for (const deployment of this.#workloads()) {
+      for (const container of deployment.spec.template.spec?.containers ?? []) {
+        const pod = { ...deployment, spec: deployment.spec.template.spec } as unknown as Pod;
+        const found = environmentOf(api, pod, container);
+        if ('missing' in found && /^secret |Secret /.test(found.missing))
+          return breaks(`${deployment.metadata.name} lacks a secret: ${found.missing}.`);
+      }
+    }
     return holds(`All ${all.length} ExternalSecrets are synced.`);
   }
 

@@ -4,6 +4,8 @@ import { call } from './client.ts';
 import { CLUSTER_ID, eventually, REGISTRY, type SmallWorld, startSmallWorld } from './small-world.ts';
 import { apply, deployment, type Manifest, NAMESPACE, readyReplicas, service } from './stack.ts';
 
+const WEB_URL = 'http://web.open-webui.svc.cluster.local:80';
+
 let world: SmallWorld;
 
 beforeAll(async () => {
@@ -355,7 +357,7 @@ describe('services and budgets', () => {
     expect((await call(world, 'GET', proxy)).body).toEqual({ text: 'Ollama is running' });
     const wrong = await call(world, 'GET', `/api/v1/namespaces/${NAMESPACE}/services/web:81/proxy/`);
     expect(wrong.status).toBe(503);
-    expect(world.kubernetes.answer(CLUSTER_ID, 'http://web.open-webui.svc.cluster.local:80')).toMatchObject({
+    expect(world.kubernetes.answer(CLUSTER_ID, WEB_URL)).toMatchObject({
       ok: true,
       software: 'ollama',
     });
@@ -399,13 +401,14 @@ describe('the cluster', () => {
     world.state.cluster = { ...cluster, isRunning: false };
     world.world.touch();
     await eventually(
-      () => world.kubernetes.answer(CLUSTER_ID, 'http://web.open-webui.svc.cluster.local:80').ok,
-      (isUp) => !isUp,
+      () => world.world.table('kubernetes/interrupted-pods').entries().length,
+      (count) => count > 0,
     );
+    expect(world.kubernetes.answer(CLUSTER_ID, WEB_URL)).toMatchObject({ ok: false, code: 'Stopped' });
     world.state.cluster = cluster;
     world.world.touch();
     await eventually(
-      () => world.kubernetes.answer(CLUSTER_ID, 'http://web.open-webui.svc.cluster.local:80').ok,
+      () => world.kubernetes.answer(CLUSTER_ID, WEB_URL).ok,
       (isUp) => isUp,
     );
     const [pod] = await podsOf('web');

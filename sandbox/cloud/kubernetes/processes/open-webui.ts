@@ -26,6 +26,7 @@ class OpenWebui implements Process {
   #isStopped = false;
   #databaseAnswers = false;
   #isChecking = false;
+  #mustCheckAgain = false;
   #checkedAt = 0;
   #checkedReally = 0;
 
@@ -168,7 +169,12 @@ class OpenWebui implements Process {
   /** The pool's connections break when the way to the server, the server or the login goes: seen a little later. */
   lookAgain(where: 'world' | 'cluster' = 'world'): void {
     if (where === 'cluster') return;
-    if (!this.#isServing || this.#isStopped || this.#isChecking) return;
+    if (!this.#isServing || this.#isStopped) return;
+    if (this.#isChecking) {
+      // A check under way may have looked before whatever has changed now.
+      this.#mustCheckAgain = true;
+      return;
+    }
     this.#isChecking = true;
     const wait = Math.max(0, this.#checkedAt + RECHECK - this.#context.clock.now());
     this.#context.after(wait, () => {
@@ -181,6 +187,7 @@ class OpenWebui implements Process {
     this.#checkedAt = this.#context.clock.now();
     this.#checkedReally = performance.now();
     if (this.#isStopped) return;
+    this.#mustCheckAgain = false;
     const old = this.#client;
     const hadDatabase = this.#databaseAnswers;
     this.#client = undefined;
@@ -194,7 +201,8 @@ class OpenWebui implements Process {
       this.#databaseAnswers = false;
     }
     if (hadDatabase !== this.#databaseAnswers) this.#context.changed();
-    if (why !== undefined) this.#context.after(RECHECK, () => this.lookAgain());
+    if (this.#mustCheckAgain) this.lookAgain();
+    else if (why !== undefined) this.#context.after(RECHECK, () => this.lookAgain());
   }
 
   status(port: number, path: string): number | undefined {
