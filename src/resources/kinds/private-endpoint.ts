@@ -32,6 +32,8 @@ export interface EndpointWish {
 
 const LOOK_AGAIN_SECONDS = 5;
 const ZONE_GROUP = 'default';
+/** Rejected or disconnected by the other side. */
+const CONNECTION_REFUSED = 'ConnectionNotApproved';
 
 /** The body that creates it. */
 export const endpointBody = (
@@ -80,7 +82,7 @@ export async function observeEndpoint(
   const reason = `the connection of ${wish.name} is ${status}`;
   return status === 'Pending'
     ? { state: 'changing', reason, retryAfterSeconds: LOOK_AGAIN_SECONDS }
-    : { state: 'failed', outputs: seen.outputs, code: 'ConnectionNotApproved', message: reason };
+    : { state: 'failed', outputs: seen.outputs, code: CONNECTION_REFUSED, message: reason };
 }
 
 const moving = (endpoint: string | undefined, zones: string | undefined): string | undefined =>
@@ -94,6 +96,12 @@ export async function ensureEndpoint(
   refuseToReplace(`the private endpoint ${wish.name}`, seen, ['subnet.id', 'target.id']);
   const network = scope.clients.network();
   const group = scope.names.resourceGroup;
+  // Such an endpoint never carries traffic again, whatever is sent to it: it is deleted, and the next look finds none.
+  // https://learn.microsoft.com/azure/private-link/manage-private-endpoint#manage-private-endpoint-connections-on-a-customer-or-partner-owned-private-link-service
+  if (seen.state === 'failed' && seen.code === CONNECTION_REFUSED) {
+    await submitFor(scope, wish.key, network.privateEndpoints.beginDelete(group, wish.name));
+    return;
+  }
   const lacksOnlyZone =
     seen.state === 'drifted' && seenDifferences(seen).every(({ path }) => path === 'zone.id');
   if (lacksOnlyZone) {

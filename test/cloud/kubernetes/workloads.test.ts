@@ -171,6 +171,35 @@ describe('scheduling', () => {
   });
 });
 
+describe('pod security', () => {
+  test('keeps pods out of a namespace whose level they do not meet', async () => {
+    const metadata = { name: 'strict', labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } };
+    await apply(world, { apiVersion: 'v1', kind: 'Namespace', metadata });
+    await eventually(
+      () => call(world, 'GET', '/api/v1/namespaces/strict/serviceaccounts/default'),
+      ({ status }) => status === 200,
+    );
+    const container = { name: 'main', image: `${REGISTRY}/netshoot:v1`, command: ['sleep', 'infinity'] };
+    const refused = await call(world, 'POST', '/api/v1/namespaces/strict/pods', {
+      body: { metadata: { name: 'loose' }, spec: { containers: [container] } },
+    });
+    expect(refused.body).toMatchObject({ code: 403, reason: 'Forbidden' });
+    expect(refused.body['message']).toContain(
+      'violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false',
+    );
+    const tight = {
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      runAsNonRoot: true,
+      seccompProfile: { type: 'RuntimeDefault' },
+    };
+    const taken = await call(world, 'POST', '/api/v1/namespaces/strict/pods', {
+      body: { metadata: { name: 'tight' }, spec: { containers: [{ ...container, securityContext: tight }] } },
+    });
+    expect(taken.status).toBe(201);
+  });
+});
+
 describe('volumes', () => {
   test('of the disk class are made for the first consumer and keep what is in them', async () => {
     await apply(world, {

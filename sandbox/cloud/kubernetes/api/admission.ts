@@ -4,6 +4,7 @@ import {
   at,
   type EndpointSlice,
   type KubeObject,
+  type Namespace,
   type PersistentVolumeClaim,
   type Pod,
   type Secret,
@@ -12,11 +13,13 @@ import {
 import {
   ENDPOINT_SLICES,
   type Kind,
+  NAMESPACES,
   SERVICE_ACCOUNTS,
   SERVICES,
   STORAGE_CLASSES,
   WEBHOOK_CONFIGURATIONS,
 } from './kinds.ts';
+import { podSecurityViolation } from './pod-security.ts';
 import { forbidden, internalError, invalid, invalidValue } from './status-error.ts';
 
 export interface AdmissionView {
@@ -64,7 +67,7 @@ export function admit(
   }
 }
 
-/** ServiceAccount, DefaultTolerationSeconds and Priority. */
+/** ServiceAccount, PodSecurity, DefaultTolerationSeconds and Priority. */
 function admitPod(kind: Kind, pod: Pod, view: AdmissionView): void {
   const { namespace = '', name } = pod.metadata;
   const account = pod.spec.serviceAccountName ?? 'default';
@@ -75,6 +78,8 @@ function admitPod(kind: Kind, pod: Pod, view: AdmissionView): void {
       `error looking up service account ${namespace}/${account}: serviceaccount "${account}" not found`,
     );
   }
+  const violation = podSecurityViolation(view.find<Namespace>(NAMESPACES, '', namespace), pod);
+  if (violation !== undefined) throw forbidden(kind, name, violation);
   pod.spec.serviceAccountName = account;
   pod.spec.serviceAccount = account;
   pod.spec.priority ??= 0;
