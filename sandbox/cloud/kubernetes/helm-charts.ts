@@ -1,7 +1,8 @@
 /**
  * The two charts this stack installs, as the objects they render to: github.com/external-secrets/external-secrets
  * deploy/charts/external-secrets and github.com/stakater/Reloader deployments/kubernetes/chart/reloader. Values that
- * change what runs are honoured; a value the chart's schema does not have is refused.
+ * change what runs are honoured; a value the chart's schema does not have is refused. Two charts are mostly data, which
+ * is why this file is long.
  */
 import { at, type Fields, isFields } from './object.ts';
 import { EXTERNAL_SECRETS_DEFINITIONS } from './processes/external-secrets-kinds.ts';

@@ -1,6 +1,7 @@
 /**
  * Helm in the command pod: repositories, install, upgrade, list, uninstall. Charts are those of helm-charts.ts; a release
- * is recorded as Helm does it, in a Secret of type helm.sh/release.v1 in the release's namespace.
+ * is recorded as Helm does it, in a Secret of type helm.sh/release.v1 in the release's namespace. One program with its
+ * flags, kept in one piece.
  */
 import { gunzipSync, gzipSync } from 'node:zlib';
 import type { VirtualClock } from '../../clock.ts';

@@ -51,7 +51,12 @@ export function createKubernetes(world: World, neighbours: KubernetesNeighbours)
     follow();
     for (const cluster of clusters.values()) cluster.touch();
   });
-  setImmediate(follow);
+  // The neighbours are composed after this; what ran before a restart is taken up as soon as they are there.
+  const begin = (): void => {
+    if (neighbours.clusters !== undefined) follow();
+    else if (!isStopped) setTimeout(begin, 50).unref();
+  };
+  setImmediate(begin);
 
   const localToken = (id: string): string =>
     createHash('sha256')

@@ -1,6 +1,7 @@
 /**
  * The chain from a Service of the cluster down to the login, judged link by link against the world as it is now: not
  * against what pods found when they started, and not against what was last synced. Each link names its own first cause.
+ * Ten links with one paragraph each make this file long.
  */
 import type { Cluster, Principal, SiteLink, SiteLinkName } from '../neighbours.ts';
 import { DEFAULT_NAMESPACE } from './answer.ts';

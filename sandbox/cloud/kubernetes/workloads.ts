@@ -1,6 +1,6 @@
 /** What the API server asks of kubelets: logs, and requests to ports of pods. */
 import type { VirtualClock } from '../../clock.ts';
-import type { Workloads } from './api/http.ts';
+import type { Workloads } from './api/door.ts';
 import { badRequest, StatusError } from './api/status-error.ts';
 import type { KubernetesCluster } from './cluster.ts';
 import type { LogLine } from './controllers/container-run.ts';

@@ -1,59 +1,21 @@
 /**
  * The HTTP door of an API server: paths, verbs, forms of answers. What a request means for the objects is
- * api-server.ts; what runs in pods is behind `Workloads`.
+ * api-server.ts; what runs in pods is behind `Workloads`. All verbs in one file, somewhat over the usual length.
  */
-import type { Authorization, Cluster, Directory } from '../../neighbours.ts';
 import type { CallContext } from '../../world.ts';
-import {
-  at,
-  type Deployment,
-  type Fields,
-  isFields,
-  type KubeObject,
-  type Pod,
-  type Service,
-} from '../object.ts';
-import { authenticate, type Caller, isAllowed, refusal, type Verb } from './access.ts';
-import type { ApiServer, DeleteOptions, FieldValidation, WriteOptions } from './api-server.ts';
-import {
-  aggregatedDiscovery,
-  apiGroupList,
-  apiVersions,
-  findApiGroup,
-  findResourceList,
-  groupVersionsOf,
-} from './discovery.ts';
+import { at, isFields, type KubeObject, type Pod } from '../object.ts';
+import { authenticate, isAllowed, refusal, type Verb } from './access.ts';
+import type { DeleteOptions } from './api-server.ts';
+import { answerDiscovery, reviewAccess } from './discovery-answers.ts';
+import { type Door, methodNotAllowed, writeOptions } from './door.ts';
 import { apiVersionOf, type Kind, PODS, SERVICES } from './kinds.ts';
 import { acceptedForm, readBody, readPatch } from './negotiation.ts';
-import { openApiIndex, openApiOf } from './openapi.ts';
-import { applyJsonPatch, applyMergePatch } from './patches.ts';
 import { parseResourcePath, type ResourcePath } from './path.ts';
 import { parseFieldSelector, parseLabelSelector } from './selectors.ts';
-import { badRequest, expired, notFound, StatusError, unknownPath } from './status-error.ts';
+import { expired, StatusError, unknownPath } from './status-error.ts';
+import { answerScale, proxy } from './subresources.ts';
 import { metadataOnly, tableOf } from './table.ts';
 import { versionNumber, watch } from './watch.ts';
-
-/** What the API server asks of kubelets. */
-export interface Workloads {
-  /** Text of a container's log, or a Status of why there is none. */
-  readLog(pod: Pod, query: URLSearchParams, signal: AbortSignal): Response;
-  /** A request to a port of a pod; undefined when nothing listens there. */
-  request(pod: Pod, port: number, request: Request, path: string): Promise<Response> | undefined;
-  /** Ready pods behind a Service and the port of them that a Service port means. */
-  endpoints(service: Service, port: string): readonly { readonly pod: Pod; readonly port: number }[];
-}
-
-export interface Door {
-  readonly api: ApiServer;
-  readonly workloads: Workloads;
-  readonly cluster: Cluster;
-  readonly localToken: string;
-  readonly directory: Directory;
-  readonly authorization: Authorization;
-  readonly now: () => number;
-  /** Aborted when the cluster stops: ends watches. */
-  readonly closing: AbortSignal;
-}
 
 export async function answer(door: Door, request: Request, call: CallContext): Promise<Response> {
   const warnings: string[] = [];
@@ -121,94 +83,6 @@ function verbOf(request: Request, url: URL, path: ResourcePath): Verb {
     default:
       throw methodNotAllowed();
   }
-}
-
-function methodNotAllowed(): StatusError {
-  return new StatusError(
-    405,
-    'MethodNotAllowed',
-    'the server does not allow this method on the requested resource',
-    {},
-  );
-}
-
-function answerDiscovery(door: Door, request: Request, url: URL): Response {
-  const kinds = door.api.kinds();
-  const path = url.pathname.replace(/\/$/, '');
-  const { kubernetesVersion } = door.cluster;
-  if (request.method !== 'GET') throw methodNotAllowed();
-  if (path === '/version') return Response.json(versionInfo(kubernetesVersion));
-  if (path === '/api' || path === '/apis') {
-    const form = acceptedForm(request.headers.get('accept'), true);
-    if (form === 'discovery-v2' || form === 'discovery-v2beta1') {
-      const version = form === 'discovery-v2' ? 'v2' : 'v2beta1';
-      return Response.json(aggregatedDiscovery(kinds, path === '/api', version), {
-        headers: {
-          'content-type': `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`,
-        },
-      });
-    }
-    return Response.json(path === '/api' ? apiVersions(door.cluster.fqdn) : apiGroupList(kinds));
-  }
-  const group = /^\/apis\/([^/]+)$/.exec(path)?.[1];
-  const groupVersion = /^\/(?:api|apis)\/((?:[^/]+\/)?[^/]+)$/.exec(path)?.[1];
-  const found =
-    group === undefined
-      ? groupVersion === undefined
-        ? undefined
-        : findResourceList(kinds, groupVersion)
-      : findApiGroup(kinds, group);
-  if (found) return Response.json(found);
-  if (path === '/openapi/v3') return Response.json(openApiIndex(groupVersionsOf(kinds).keys()));
-  const described = /^\/openapi\/v3\/(?:api|apis)\/(.+)$/.exec(path)?.[1];
-  const served = described === undefined ? undefined : groupVersionsOf(kinds).get(described);
-  if (served) return Response.json(openApiOf(served, `v${kubernetesVersion}`));
-  throw unknownPath();
-}
-
-function versionInfo(version: string): object {
-  const [major = '1', minor = '0'] = version.split('.');
-  return {
-    major,
-    minor,
-    gitVersion: `v${version}`,
-    gitCommit: '0000000000000000000000000000000000000000',
-    gitTreeState: 'clean',
-    buildDate: '2026-01-01T00:00:00Z',
-    goVersion: 'go1.25.0',
-    compiler: 'gc',
-    platform: 'linux/amd64',
-  };
-}
-
-async function reviewAccess(
-  door: Door,
-  request: Request,
-  caller: Caller,
-  path: ResourcePath,
-): Promise<Response> {
-  if (path.plural !== 'selfsubjectaccessreviews' || path.version !== 'v1') throw unknownPath();
-  if (request.method !== 'POST') throw methodNotAllowed();
-  const body = await readBody(request);
-  const wanted = at(body, 'spec', 'resourceAttributes');
-  const namespace = at(wanted, 'namespace');
-  const allowed = isAllowed(
-    caller,
-    String(at(wanted, 'verb') ?? 'get') as Verb,
-    {
-      group: String(at(wanted, 'group') ?? ''),
-      version: 'v1',
-      plural: String(at(wanted, 'resource') ?? ''),
-      ...(typeof namespace === 'string' && namespace !== '' ? { namespace } : {}),
-    },
-    door.cluster,
-    door.authorization,
-  );
-  const answered = {
-    ...(isFields(body) ? body : {}),
-    status: { allowed, ...(allowed ? {} : { denied: false }) },
-  };
-  return Response.json(answered, { status: 201 });
 }
 
 async function answerVerb(
@@ -290,42 +164,6 @@ async function answerVerb(
     default:
       throw methodNotAllowed();
   }
-}
-
-function writeOptions(
-  request: Request,
-  url: URL,
-  path: ResourcePath,
-  warn: (text: string) => void,
-): WriteOptions {
-  const query = url.searchParams;
-  const dryRun = query.getAll('dryRun');
-  if (dryRun.some((value) => value !== 'All')) {
-    throw new StatusError(
-      422,
-      'Invalid',
-      `dryRun: Unsupported value: ${JSON.stringify(dryRun)}: supported values: "All"`,
-    );
-  }
-  const validation = query.get('fieldValidation') ?? 'Warn';
-  if (!['Strict', 'Warn', 'Ignore', ''].includes(validation)) {
-    throw new StatusError(
-      422,
-      'Invalid',
-      `fieldValidation: Unsupported value: "${validation}": supported values: "Ignore", "Strict", "Warn"`,
-    );
-  }
-  const agent = (request.headers.get('user-agent') ?? 'unknown').split('/')[0] ?? 'unknown';
-  const manager =
-    query.get('fieldManager') ??
-    (request.headers.get('content-type') === 'application/apply-patch+yaml' ? '' : agent);
-  return {
-    manager,
-    fieldValidation: (validation || 'Warn') as FieldValidation,
-    dryRun: dryRun.length > 0,
-    warn,
-    ...(path.subresource === 'status' ? { subresource: 'status' as const } : {}),
-  };
 }
 
 function deleteOptions(url: URL, body: unknown): DeleteOptions {
@@ -505,118 +343,4 @@ async function answerSubresource(
     return form(door, request, url, kind, api.get(kind, '', path.name ?? ''));
   }
   throw unknownPath();
-}
-
-async function answerScale(
-  door: Door,
-  request: Request,
-  url: URL,
-  kind: Kind,
-  path: ResourcePath,
-  warn: (text: string) => void,
-): Promise<Response> {
-  const namespace = path.namespace ?? '';
-  const workload = door.api.get<Deployment>(kind, namespace, path.name ?? '');
-  const before = scaleOf(workload);
-  if (request.method === 'GET') return Response.json(before);
-  let after: unknown;
-  if (request.method === 'PUT') after = await readBody(request);
-  else if (request.method === 'PATCH') {
-    const { type, body } = await readPatch(request);
-    if (type === 'apply')
-      throw badRequest('server-side apply of the scale subresource is not part of the sandbox');
-    after = type === 'json' ? applyJsonPatch(before, body) : applyMergePatch(before, body);
-  } else throw methodNotAllowed();
-  const stated = at(after, 'metadata', 'resourceVersion');
-  if (stated !== undefined && stated !== '' && stated !== workload.metadata.resourceVersion) {
-    throw new StatusError(
-      409,
-      'Conflict',
-      `Operation cannot be fulfilled on ${kind.plural}.${kind.group} "${workload.metadata.name}": the object has been modified; please apply your changes to the latest version and try again`,
-    );
-  }
-  const replicas = Number(at(after, 'spec', 'replicas') ?? 0);
-  if (!Number.isInteger(replicas) || replicas < 0) {
-    throw new StatusError(
-      422,
-      'Invalid',
-      `Scale.autoscaling "${workload.metadata.name}" is invalid: spec.replicas: Invalid value: ${replicas}: must be greater than or equal to 0`,
-    );
-  }
-  const options = writeOptions(request, url, path, warn);
-  const scaled = door.api.change(
-    kind,
-    workload,
-    (draft) => {
-      draft.spec.replicas = replicas;
-    },
-    options,
-  );
-  return Response.json(scaleOf(scaled));
-}
-
-function scaleOf(workload: Deployment): Fields {
-  const { name, namespace, uid, resourceVersion, creationTimestamp } = workload.metadata;
-  const selector = Object.entries(workload.spec.selector.matchLabels ?? {})
-    .map(([key, value]) => `${key}=${value}`)
-    .join(',');
-  return {
-    kind: 'Scale',
-    apiVersion: 'autoscaling/v1',
-    metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
-    spec: { replicas: workload.spec.replicas ?? 0 },
-    status: { replicas: workload.status?.replicas ?? 0, selector },
-  };
-}
-
-async function proxy(
-  door: Door,
-  request: Request,
-  url: URL,
-  kind: Kind,
-  path: ResourcePath,
-): Promise<Response> {
-  const parts = (path.name ?? '').split(':');
-  const [name = '', port = ''] = parts.length === 3 ? parts.slice(1) : parts;
-  const target = `${path.rest ?? '/'}${url.search}`;
-  if (kind === PODS) {
-    const pod = door.api.get<Pod>(PODS, path.namespace ?? '', name);
-    const number = port === '' ? (pod.spec.containers[0]?.ports?.[0]?.containerPort ?? 80) : Number(port);
-    return reach(door, request, pod, number, target);
-  }
-  const service = door.api.find<Service>(SERVICES, path.namespace ?? '', name);
-  if (!service) throw notFound(SERVICES, name);
-  const endpoints = door.workloads.endpoints(service, port);
-  const chosen = endpoints[Math.floor(Math.random() * endpoints.length)];
-  if (!chosen) {
-    const hasPort =
-      port === '' || (service.spec.ports ?? []).some((one) => String(one.port) === port || one.name === port);
-    throw new StatusError(
-      503,
-      'ServiceUnavailable',
-      hasPort
-        ? `no endpoints available for service "${name}"`
-        : `no service port "${port}" found for service "${name}"`,
-      { causes: [] },
-    );
-  }
-  return reach(door, request, chosen.pod, chosen.port, target);
-}
-
-async function reach(
-  door: Door,
-  request: Request,
-  pod: Pod,
-  port: number,
-  target: string,
-): Promise<Response> {
-  const response = await door.workloads.request(pod, port, request, target);
-  if (response) return response;
-  const address = `${pod.status?.podIP ?? pod.metadata.name}:${port}`;
-  throw new StatusError(
-    503,
-    'ServiceUnavailable',
-    `error trying to reach service: dial tcp ${address}: connect: connection refused`,
-    { causes: [] },
-  );
 }

@@ -1,6 +1,7 @@
 /**
  * The `Table` form in which the server prints objects for `kubectl get`: columns and cells of
- * pkg/printers/internalversion/printers.go, and for custom kinds the printer columns of the CRD.
+ * pkg/printers/internalversion/printers.go, and for custom kinds the printer columns of the CRD. One table of columns for
+ * all kinds, hence its length.
  */
 import {
   at,

@@ -1,6 +1,7 @@
 /**
  * The API server's rules per kind, for new objects and for changes: pkg/apis/core/validation, pkg/apis/apps/validation.
- * Only rules that a deployer of this stack can run into are here; each answers in the real wording.
+ * Only rules that a deployer of this stack can run into are here; each answers in the real wording,
+ * which is most of this file.
  */
 import { at, type Fields, isFields, isSame } from '../object.ts';
 import { amount } from '../quantity.ts';

@@ -1,6 +1,7 @@
 /**
  * One container of one pod on its node: pulled, configured, started, probed, restarted with back-off. What it shows is
- * its `ContainerStatus`; what it does inside is a process.
+ * its `ContainerStatus`; what it does inside is a process. A single state machine, and long because its states are read
+ * best side by side.
  */
 import { randomUUID } from 'node:crypto';
 import type { Software } from '../../neighbours.ts';

@@ -1,4 +1,7 @@
-/** Rolls Deployments out through ReplicaSets (pkg/controller/deployment): rolling update, recreate, revisions, progress. */
+/**
+ * Rolls Deployments out through ReplicaSets (pkg/controller/deployment): rolling update, recreate, revisions, progress.
+ * Follows the original function by function, which makes it longer than other controllers.
+ */
 import { createHash } from 'node:crypto';
 import type { ApiServer } from '../api/api-server.ts';
 import { DEPLOYMENTS, PODS, REPLICA_SETS } from '../api/kinds.ts';

@@ -1,6 +1,7 @@
 /**
  * The kubelets of all nodes: from a scheduled pod to running containers and back. Pods are reconciled in every pass;
  * what runs in them lives in memory and is taken up again after a restart of the sandbox.
+ * Slightly long, since a pod's way in and its way out belong together.
  */
 import type { Software } from '../../neighbours.ts';
 import type { Table } from '../../world.ts';

@@ -1,7 +1,8 @@
 /**
  * External Secrets Operator: its controller brings secrets from the vault into Kubernetes Secrets, all of one
  * ExternalSecret or none; its webhook and certificate controller only have to be there. Reconciling follows
- * pkg/controllers/externalsecret and pkg/controllers/secretstore of external-secrets/external-secrets.
+ * pkg/controllers/externalsecret and pkg/controllers/secretstore of external-secrets/external-secrets, whose two
+ * controllers share their identity and their pace here; hence the length.
  */
 import { createHash } from 'node:crypto';
 import { type Kind, SECRETS } from '../api/kinds.ts';
