@@ -59,6 +59,8 @@ interface CloudReady {
 interface HostReady {
   readonly port: number;
   readonly functionsKey: string;
+  readonly masterKey: string;
+  readonly systemKeys: Readonly<Record<string, string>>;
 }
 
 const here = import.meta.dirname;
@@ -104,6 +106,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
         port,
       );
       adopt(started.child);
+      await announceApp(cloud.ready.sandbox, started.ready);
       return started;
     };
     let host = await startHost(options.ports?.functions);
@@ -140,6 +143,20 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     await stop();
     throw error;
   }
+}
+
+/** What a deployment tells Azure: which functions the app has. Event Grid delivers to no others. */
+async function announceApp(door: string, { port, masterKey, systemKeys }: HostReady): Promise<void> {
+  const baseUrl = `http://127.0.0.1:${port}`;
+  const list = await fetch(`${baseUrl}/admin/functions`, { headers: { 'x-functions-key': masterKey } });
+  if (!list.ok) throw new Error(`the functions host's list of functions answered ${list.status}`);
+  const functions = ((await list.json()) as { name: string }[]).map(({ name }) => name);
+  const answer = await fetch(`${door}/function-app`, {
+    method: 'PUT',
+    body: JSON.stringify({ baseUrl, functions, eventGridKey: systemKeys['eventgrid_extension'] ?? '' }),
+    headers: { 'content-type': 'application/json' },
+  });
+  if (!answer.ok) throw new Error(`the sandbox does not take the function app: ${await answer.text()}`);
 }
 
 /** What every child gets of our own environment: enough to run, nothing that could send it elsewhere. */

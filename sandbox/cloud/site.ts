@@ -86,7 +86,8 @@ export class Site implements Service {
   /** Every link holds and yet nothing answers where the ingress rule points: then the rule itself is wrong. */
   #misdirected(host: string, inCluster: readonly SiteLink[]): SiteLink | undefined {
     const routed = this.#cloudflare.route(host);
-    if (!routed.ok || !routed.service.startsWith('http://') || inCluster.some(({ ok }) => !ok)) return undefined;
+    if (!routed.ok || !routed.service.startsWith('http://') || inCluster.some(({ ok }) => !ok))
+      return undefined;
     const answered = this.#neighbours.kubernetes.answer(routed.connector.clusterId, routed.service);
     if (answered.ok && answered.software === 'open-webui') return undefined;
     const why = answered.ok ? `${answered.software} answers there` : answered.reason;

@@ -24,7 +24,7 @@ export function summarise(operation: Operation, site: Site, realMilliseconds: nu
   if (blocked.length > 0) lines.push(`  ${blocked.length} more could not be made because of that`);
   if (virtual > 0 && slowest.some((step) => secondsOf(step) >= 1)) {
     lines.push(
-      '  slowest: ' + slowest.map((step) => `${step.key} ${duration(secondsOf(step) * 1000)}`).join(', '),
+      `  slowest: ${slowest.map((step) => `${step.key} ${duration(secondsOf(step) * 1000)}`).join(', ')}`,
     );
     lines.push(
       '  critical path: ' +

@@ -82,7 +82,10 @@ function nextState(
 export function notePending(progress: Progress, shape: GraphShape): Progress {
   return shape
     .filter(({ key }) => progress.records[key] === undefined)
-    .reduce<Progress>((so, { key }) => remember(so, { key, state: 'pending', did: 'nothing', looks: 0 }), progress);
+    .reduce<Progress>(
+      (so, { key }) => remember(so, { key, state: 'pending', did: 'nothing', looks: 0 }),
+      progress,
+    );
 }
 
 /** Marks everything that cannot move any more because of a failure, for the record. */

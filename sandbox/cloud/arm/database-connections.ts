@@ -1,141 +1,134 @@
-/** Reaching a flexible server as a client in a virtual network does: name, path, state, encryption, login. */
-import type { Databases, Network } from '../neighbours.ts';
+/**
+ * What happens when a client somewhere in a virtual network opens a connection URL: name, network path, server, TLS,
+ * login, database, in the order in which a real client meets them and with the words it would print.
+ */
+import pg from 'pg';
+import type { Answer, Databases, Network } from '../neighbours.ts';
 import type { Frame } from './frame/frame.ts';
-import { objectAt } from './frame/json.ts';
-import { isWithin } from './frame/target.ts';
-import { engineServer, findServer, inForce, type Server } from './postgresql.ts';
-import type { PostgresEngine } from './postgresql-engine.ts';
+import { isInNetwork } from './network.ts';
+import { valueInForce } from './postgresql-configurations.ts';
+import { admitsAzure, firewallRulesOf } from './postgresql-databases.ts';
+import { nameIn, type PostgresEngine } from './postgresql-engine.ts';
+import { listed } from './postgresql-parameters.ts';
+import { FLEXIBLE_SERVERS, SERVER_SUFFIX, type Server, stateOf } from './postgresql-state.ts';
+import { type ConnectionUrl, parseConnectionUrl } from './postgresql-url.ts';
 import { isReachable } from './private-endpoints.ts';
 
-const HOST = /^([a-z0-9-]+)\.postgres\.database\.azure\.com$/i;
+/** States in which the engine answers. */
+const ANSWERING = ['Ready', 'Updating', 'Dropping'];
+/** The bundle of public authorities in the images that clients run in. */
+const SYSTEM_CERTIFICATES = ['system', '/etc/ssl/certs/ca-certificates.crt'];
 
-/** Reasons are libpq's and the server's own texts for the same cause. */
+type Connected = Awaited<ReturnType<Databases['connect']>>;
+const refused = (code: string, reason: string): { ok: false; code: string; reason: string } => ({
+  ok: false,
+  code,
+  reason,
+});
+
+/** The databases as clients in virtual networks reach them. */
 export function createDatabases(frame: Frame, network: Network, engine: PostgresEngine): Databases {
-  return {
-    connect: async (text, vnetId) => {
-      await frame.operations.settle();
-      const url = parseUrl(text);
-      if (!url) return no('InvalidUrl', 'invalid connection string: it is not a postgresql:// URL');
-      const { host, user, password, database, sslmode } = url;
-      const at = `connection to server at "${host}", port ${url.port} failed`;
-      const resolved = network.resolve(host, vnetId);
-      const server = findServer(frame, HOST.exec(host)?.[1] ?? '');
-      if (!resolved.ok || !server) {
-        return no(
-          'ENOTFOUND',
-          `could not translate host name "${host}" to address: Name or service not known`,
-        );
-      }
-      const path = pathTo(frame, server, resolved, vnetId);
-      if (path !== undefined) return no('ETIMEDOUT', `${at}: Connection timed out (${path})`);
-      const state = objectAt(server.body, 'properties')['state'];
-      if (
-        state === 'Stopped' ||
-        state === 'Stopping' ||
-        state === 'Provisioning' ||
-        state === 'Starting' ||
-        url.port !== '5432'
-      ) {
-        return no(
-          'ECONNREFUSED',
-          `${at}: Connection refused${url.port === '5432' ? ` (the server is ${state})` : ''}`,
-        );
-      }
-      if (
-        ['disable', 'allow'].includes(sslmode) &&
-        inForce(frame, server, 'require_secure_transport') === 'on'
-      ) {
-        return no(
-          '28000',
-          `${at}: FATAL:  no pg_hba.conf entry for host "${resolved.address}", user "${user}", database "${database}", no encryption`,
-        );
-      }
-      const known = engineServer(frame, server);
-      if (user !== known.login)
-        return no('28P01', `${at}: FATAL:  password authentication failed for user "${user}"`);
-      if (!known.databases.includes(database)) {
-        return no('3D000', `${at}: FATAL:  database "${database}" does not exist`);
-      }
-      await engine.match(known);
-      try {
-        const client = await engine.connect(known.name, user, password, database);
-        const allowedExtensions = inForce(frame, server, 'azure.extensions')
-          .split(',')
-          .map((name) => name.trim())
-          .filter((name) => name !== '');
-        return { ok: true, client, allowedExtensions };
-      } catch (error) {
-        return no(codeOf(error), `${at}: FATAL:  ${messageFor(error, user, database)}`);
-      }
-    },
-  };
+  return { connect: (url, vnetId) => connect(frame, network, engine, url, vnetId) };
 }
 
-const no = (code: string, reason: string) => ({ ok: false, code, reason }) as const;
+async function connect(
+  frame: Frame,
+  network: Network,
+  engine: PostgresEngine,
+  urlText: string,
+  vnetId: string,
+): Promise<Connected> {
+  const url = parseConnectionUrl(urlText);
+  if (typeof url === 'string') return refused('InvalidUrl', url);
+  if (url.host === '') {
+    return refused(
+      'NoSocket',
+      `connection to server on socket "/var/run/postgresql/.s.PGSQL.${url.port}" failed: No such file or directory`,
+    );
+  }
+  await frame.operations.settle();
+  const resolved = network.resolve(url.host, vnetId);
+  if (!resolved.ok) {
+    return refused(
+      resolved.code,
+      `could not translate host name "${url.host}" to address: Name or service not known`,
+    );
+  }
+  const at = `connection to server at "${url.host}" (${resolved.address}), port ${url.port} failed:`;
+  const name = url.host.toLowerCase().slice(0, -SERVER_SUFFIX.length);
+  const server = url.host.toLowerCase().endsWith(SERVER_SUFFIX)
+    ? frame.store.ofType(FLEXIBLE_SERVERS).find((stored) => stored.name === name)
+    : undefined;
+  const timedOut = (why: string): Connected =>
+    refused('ConnectionTimedOut', `${at} Connection timed out (${why})`);
+  if (!server) return timedOut('nothing answers there');
+  const path = pathTo(frame, server as Server, resolved, vnetId);
+  if (!path.ok) return timedOut(path.reason);
+  const state = stateOf(server as Server, frame.world.clock.now());
+  if (!ANSWERING.includes(state))
+    return refused('ServerNotReady', `${at} Connection timed out (the server is ${state})`);
+  if (url.port !== 5432) return refused('ConnectionRefused', `${at} Connection refused`);
+  return logIn(frame, engine, server as Server, url, at);
+}
 
-/** Why the address does not lead to the server; undefined when it does. */
+/** Whether packets get through, by firewall or private endpoint. */
 function pathTo(
   frame: Frame,
   server: Server,
   { address, isPrivate }: { address: string; isPrivate: boolean },
   vnetId: string,
-): string | undefined {
-  const own = server.body.properties.network;
-  if (own?.delegatedSubnetResourceId) {
-    if (address !== server.hidden.address) return `${address} is not the address of the server`;
-    return isWithin(own.delegatedSubnetResourceId, vnetId)
-      ? undefined
-      : 'the server is in another virtual network';
+): Answer<object> {
+  const { delegatedSubnetResourceId: subnetId, publicNetworkAccess } = server.body.properties.network;
+  if (subnetId !== undefined) {
+    if (address !== server.hidden.address)
+      return refused('WrongAddress', `${address} is not the server's address`);
+    return isInNetwork(subnetId, vnetId)
+      ? { ok: true }
+      : refused('OtherNetwork', "the server's subnet is in another network");
   }
-  if (isPrivate) {
-    const reachable = isReachable(frame, server, address, vnetId);
-    return reachable.ok ? undefined : reachable.reason;
+  if (isPrivate) return isReachable(frame, server, address, vnetId);
+  if (publicNetworkAccess !== 'Enabled') {
+    return refused('PublicAccessDisabled', 'public network access of the server is disabled');
   }
-  return own?.publicNetworkAccess === 'Disabled'
-    ? 'public network access of the server is disabled'
-    : 'no firewall rule of the server lets the network in';
+  return admitsAzure(firewallRulesOf(frame, server))
+    ? { ok: true }
+    : refused('FirewallBlocks', 'no firewall rule of the server allows this client');
 }
 
-interface ConnectionUrl {
-  readonly host: string;
-  readonly port: string;
-  readonly user: string;
-  readonly password: string;
-  readonly database: string;
-  readonly sslmode: string;
-}
-
-function parseUrl(text: string): ConnectionUrl | undefined {
+async function logIn(
+  frame: Frame,
+  engine: PostgresEngine,
+  server: Server,
+  url: ConnectionUrl,
+  at: string,
+): Promise<Connected> {
+  const { user, database, sslMode, sslRootCertificate } = url;
+  if (/^verify-/.test(sslMode) && !SYSTEM_CERTIFICATES.includes(sslRootCertificate ?? '')) {
+    const file = sslRootCertificate ?? '~/.postgresql/root.crt';
+    return refused('NoRootCertificate', `${at} root certificate file "${file}" does not exist`);
+  }
+  if (
+    sslMode === 'disable' &&
+    valueInForce(frame, server, 'require_secure_transport').toLowerCase() === 'on'
+  ) {
+    return refused(
+      'NoEncryption',
+      `${at} FATAL:  no pg_hba.conf entry for host "10.0.0.0", user "${user}", database "${database}", no encryption`,
+    );
+  }
+  const denied = refused('28P01', `${at} FATAL:  password authentication failed for user "${user}"`);
+  if (server.body.properties.authConfig.passwordAuth !== 'Enabled') return denied;
   try {
-    const url = new URL(text);
-    if (!/^postgres(ql)?:$/.test(url.protocol) || url.hostname === '') return undefined;
-    const user = decodeURIComponent(url.username);
-    return {
-      host: url.hostname.toLowerCase(),
-      port: url.port || '5432',
-      user,
-      password: decodeURIComponent(url.password),
-      database: decodeURIComponent(url.pathname.slice(1)) || user,
-      sslmode: url.searchParams.get('sslmode') ?? 'prefer',
-    };
-  } catch {
-    return undefined;
-  }
-}
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'ECONNRESET';
-
-/** In the caller's own words: the engine knows role and database under other names. */
-function messageFor(error: unknown, user: string, database: string): string {
-  switch (codeOf(error)) {
-    case '28P01':
-      return `password authentication failed for user "${user}"`;
-    case '53300':
-      return `too many connections for role "${user}"`;
-    case '3D000':
-      return `database "${database}" does not exist`;
-    default:
-      return 'the server closed the connection unexpectedly';
+    const { password, host } = url;
+    const client = await engine.open({ server: server.name, host, user, password, database });
+    const extensions = listed(valueInForce(frame, server, 'azure.extensions'));
+    return { ok: true, client, allowedExtensions: extensions };
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError)) throw error;
+    if (error.code === '28P01' || error.code === '28000') return denied;
+    const text = error.message
+      .replaceAll(nameIn(server.name, user), user)
+      .replaceAll(nameIn(server.name, database), database);
+    return refused(error.code ?? 'FATAL', `${at} FATAL:  ${text}`);
   }
 }

@@ -1,6 +1,6 @@
 /** Clients for the small world's cluster: the library's, and the real kubectl. */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KubeConfig, KubernetesObjectApi } from '@kubernetes/client-node';
@@ -56,7 +56,10 @@ export function kubectl(
         timeout: 60_000,
         maxBuffer: 16 * 1024 * 1024,
       },
-      (error, out, err) => resolve({ code: error ? Number(error.code ?? 1) : 0, out, err }),
+      (error, out, err) => {
+        rmSync(home, { recursive: true, force: true });
+        resolve({ code: error ? Number(error.code ?? 1) : 0, out, err });
+      },
     );
     child.stdin?.end(input);
   });

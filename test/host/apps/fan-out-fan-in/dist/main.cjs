@@ -12,7 +12,9 @@ df.app.activity('square', {
 
 df.app.orchestration('sumOfSquares', function* (context) {
   const numbers = yield context.df.callActivity('list', context.df.getInput());
-  const squares = yield context.df.Task.all(numbers.map((number) => context.df.callActivity('square', number)));
+  const squares = yield context.df.Task.all(
+    numbers.map((number) => context.df.callActivity('square', number)),
+  );
   return squares.reduce((sum, square) => sum + square, 0);
 });
 
