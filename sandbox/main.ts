@@ -99,14 +99,14 @@ async function main(): Promise<number> {
   const asked = new Promise<number>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve(130));
   });
-  const starting = startSandbox({
+  console.log('starting the sandbox: simulated cloud, PostgreSQL, storage, functions host …');
+  const sandbox = await startSandbox({
     directory: options.directory,
     app: root,
     speed: options.speed,
     fresh: options.fresh,
     ports: { functions: options.port },
   });
-  const sandbox = await starting;
   const lost = new Promise<number>((resolve) => {
     sandbox.onLoss((name, how) => {
       const restartable = name === 'functions host';

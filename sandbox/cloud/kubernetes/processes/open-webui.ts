@@ -38,10 +38,11 @@ class OpenWebui implements Process {
   start(): void {
     const { env, mounts, isResumed } = this.#context;
     if (isResumed) {
+      // It never stopped serving; whether the database still answers is found out on the way.
+      this.#isServing = true;
+      this.#databaseAnswers = true;
       void this.#connect().then((why) => {
-        this.#isServing = true;
         if (why !== undefined) this.#loseDatabase(why);
-        this.#context.changed();
       });
       return;
     }
