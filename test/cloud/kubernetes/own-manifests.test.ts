@@ -12,7 +12,7 @@ import { apply, installOperators, type Manifest } from './stack.ts';
 let world: SmallWorld;
 
 beforeAll(async () => {
-  world = await startSmallWorld();
+  world = await startSmallWorld({ speed: 200 });
   await installOperators(world);
 });
 afterAll(() => world.stop());
