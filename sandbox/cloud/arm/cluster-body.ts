@@ -71,15 +71,43 @@ export const clusterBody = z.strictObject({
     oidcIssuerProfile: z
       .strictObject({ enabled: z.boolean().optional(), ...readOnly('issuerURL') })
       .optional(),
-    securityProfile: z.looseObject({}).optional(),
+    securityProfile: z
+      .strictObject({
+        workloadIdentity: z.strictObject({ enabled: z.boolean().optional() }).optional(),
+        ...inert('defender', 'azureKeyVaultKms', 'imageCleaner', 'customCATrustCertificates'),
+      })
+      .optional(),
     networkProfile: z
-      .looseObject({
+      .strictObject({
         networkPlugin: z.enum(['azure', 'kubenet', 'none']).optional(),
         networkPluginMode: z.enum(['overlay']).optional(),
+        networkPolicy: z.enum(['azure', 'calico', 'cilium', 'none']).optional(),
+        networkDataplane: z.enum(['azure', 'cilium']).optional(),
         podCidr: z.string().optional(),
         serviceCidr: z.string().optional(),
         dnsServiceIP: z.string().optional(),
+        loadBalancerSku: z.enum(['standard', 'basic']).optional(),
+        outboundType: z
+          .enum(['loadBalancer', 'userDefinedRouting', 'managedNATGateway', 'userAssignedNATGateway', 'none'])
+          .optional(),
+        ...inert(
+          'networkMode',
+          'loadBalancerProfile',
+          'natGatewayProfile',
+          'podCidrs',
+          'serviceCidrs',
+          'ipFamilies',
+          'podLinkLocalAccess',
+          'kubeProxyConfig',
+          'advancedNetworking',
+          'staticEgressGatewayProfile',
+        ),
       })
+      // https://learn.microsoft.com/azure/aks/azure-cni-powered-by-cilium
+      .refine(
+        ({ networkPolicy, networkDataplane }) => networkPolicy !== 'cilium' || networkDataplane === 'cilium',
+        'the network policy cilium needs the network dataplane cilium',
+      )
       .optional(),
     apiServerAccessProfile: z
       .strictObject({

@@ -77,6 +77,9 @@ export const clusterBody = (
   networkProfile: {
     networkPlugin: 'azure',
     networkPluginMode: 'overlay',
+    // Without a policy engine AKS stores NetworkPolicies and enforces none.
+    networkPolicy: 'cilium',
+    networkDataplane: 'cilium',
     loadBalancerSku: 'standard',
     outboundType: 'loadBalancer',
   },

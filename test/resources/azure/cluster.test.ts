@@ -9,7 +9,12 @@ describe('azure/cluster', () => {
     const body = clusterBody(specOf(), subnet);
     expect(body).toMatchObject({
       identity: { type: 'SystemAssigned' },
-      networkProfile: { networkPlugin: 'azure', networkPluginMode: 'overlay' },
+      networkProfile: {
+        networkPlugin: 'azure',
+        networkPluginMode: 'overlay',
+        networkPolicy: 'cilium',
+        networkDataplane: 'cilium',
+      },
       oidcIssuerProfile: { enabled: true },
       securityProfile: { workloadIdentity: { enabled: true } },
       aadProfile: { managed: true, enableAzureRbac: true },
