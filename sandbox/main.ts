@@ -79,7 +79,7 @@ function whatNext(sandbox: Sandbox, name: string): string {
   const kubeconfig = relative(process.cwd(), endpoints.kubeconfig);
   return [
     'Try next, in another terminal:',
-    `  curl -s -H "x-functions-key: $(jq -r .functionsKey ${file})" ${endpoints.functions}/api/deployments/${name}`,
+    `  curl -s -H "x-functions-key: $(node -p "JSON.parse(fs.readFileSync('${file}')).functionsKey")" ${endpoints.functions}/api/deployments/${name}`,
     `  kubectl --kubeconfig ${kubeconfig} get pods,svc,pvc -n open-webui`,
     `  curl -s ${endpoints.sandbox}/site          # why the site answers, link by link`,
     `  curl -s ${endpoints.sandbox}/calls         # every call the clouds saw`,
