@@ -5,10 +5,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { type Child, type ChildOptions, startAndWait, startChild, waitUntil } from './child.ts';
 import { CLOUDFLARE_TOKEN_SECRET, settings } from './cloud/bootstrap.ts';
+import { freePort } from './free-port.ts';
 
 export interface SandboxOptions {
   /** Where everything of this sandbox is kept between runs. */
@@ -267,19 +267,6 @@ function startHostProcess(
     logFile: join(logs, 'host.log'),
   };
   return startAndWait<HostReady>(options, readyFile);
-}
-
-function freePort(): Promise<number> {
-  return new Promise((found, failed) => {
-    const server = createServer();
-    server.once('error', failed);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() =>
-        address && typeof address === 'object' ? found(address.port) : failed(new Error('no port')),
-      );
-    });
-  });
 }
 
 /** One sandbox per directory: two would write the same files. Throws naming the process that holds it. */

@@ -1,6 +1,6 @@
 /**
  * Microsoft.EventGrid: system topics, their subscriptions, and subscriptions that hang on any resource. Who is sent
- * what, and how, is in ../event-grid.ts.
+ * what, and how, is in ../event-grid.ts. Long because the body schema spells out every destination and filter.
  */
 import { z } from 'zod';
 import { passesHandshake, webhookUrl } from '../event-grid/endpoint.ts';

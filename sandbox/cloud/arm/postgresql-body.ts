@@ -1,4 +1,7 @@
-/** The body of a flexible server: what may be in it, what it becomes with the service's defaults, what may change. */
+/**
+ * The body of a flexible server: what may be in it, what it becomes with the service's defaults, what may change. Long
+ * because it spells out every property: what it does not name is refused.
+ */
 import { z } from 'zod';
 import { isJson, type Json, memberAt, mergePatch, objectAt } from './frame/json.ts';
 import { Refusal } from './frame/refusal.ts';

@@ -1,6 +1,7 @@
 /**
  * Microsoft.DBforPostgreSQL/flexibleServers over the real engine. What the engine does happens at the end of the
- * operation, when a client could first see it; until then only the password's verifier waits, in the operation.
+ * operation, when a client could first see it; until then only the password's verifier waits, in the operation. Slightly
+ * long, since every action of a server ends in the same place.
  * Error codes and texts as users report them: https://github.com/Azure/azure-postgresql/issues/134 and
  * https://github.com/hashicorp/terraform-provider-azurerm/issues/29219
  */

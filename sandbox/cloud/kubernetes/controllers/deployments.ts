@@ -1,6 +1,6 @@
 /**
  * Rolls Deployments out through ReplicaSets (pkg/controller/deployment): rolling update, recreate, revisions, progress.
- * Follows the original function by function, which makes it longer than other controllers.
+ * It keeps all rules of the real controller, which makes it longer than the others.
  */
 import { createHash } from 'node:crypto';
 import type { ApiServer } from '../api/api-server.ts';
