@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Operation } from '../../sandbox/control-plane.ts';
 import { lookAtSite } from '../../sandbox/site.ts';
 import { kubectl } from '../kubectl.ts';
-import { callsSince, isMutation, type Sample, sampleName, startSample } from './sample.ts';
+import { callsSince, isMutation, type Sample, sampleName, sampleSpec, startSample } from './sample.ts';
 
 const run = promisify(execFile);
 
@@ -64,6 +64,36 @@ describe('the sample deployment', () => {
     const { calls } = await callsSince(sample, next);
     expect(calls.length).toBeGreaterThan(50);
     expect(calls.filter(isMutation)).toEqual([]);
+  });
+
+  test('takes requests that come at the same moment into one run, and all of them end', async () => {
+    const ids = await Promise.all([1, 2, 3].map(() => sample.api.put(sampleName, sampleSpec)));
+    expect(new Set(ids).size).toBe(3);
+    const ended = await Promise.all(ids.map((id) => sample.api.watch(id, () => {}, 100)));
+    expect(ended.map(({ state }) => state)).toEqual(['succeeded', 'succeeded', 'succeeded']);
+  });
+
+  test('follows a changed spec, and touches nothing else', async () => {
+    const fewer = sampleSpec.replace(/replicas: 3\b/, 'replicas: 2');
+    expect(fewer).not.toBe(sampleSpec);
+    const changed = await sample.ask(fewer);
+    expect(changed.state).toBe('succeeded');
+    expect(changed.steps.filter(({ did }) => did !== 'nothing').map(({ key }) => key)).toEqual([
+      'kubernetes/open-webui',
+    ]);
+    const { stdout } = await run(kubectl(), [
+      '--kubeconfig',
+      sample.sandbox.endpoints.kubeconfig,
+      'get',
+      'deployment',
+      'open-webui',
+      '-n',
+      'open-webui',
+      '-o',
+      'jsonpath={.spec.replicas} {.status.readyReplicas}',
+    ]);
+    expect(stdout).toBe('2 2');
+    expect((await sample.ask()).state).toBe('succeeded');
   });
 
   test('leaves its generated secrets in no file and no answer', async () => {
