@@ -22,12 +22,12 @@ export function lookAtAllAgain(progress: Progress): Progress {
   return { ...progress, steps: {} };
 }
 
-/** Takes in what one look at a resource gave. Times are milliseconds since 1970. */
+/** Takes in what one look gave that was taken from `began` to `now`, in milliseconds since 1970. */
 export function advance(
   progress: Progress,
   key: ResourceKey,
   result: ReconcileResult,
-  now: number,
+  { began, now }: { readonly began: number; readonly now: number },
   patience: StackDescription['patience'],
 ): Progress {
   const earlier = progress.records[key];
@@ -38,7 +38,7 @@ export function advance(
     state: state.kind === 'ready' || state.kind === 'failed' ? state.kind : 'waiting',
     did: earlier && earlier.did !== 'nothing' ? earlier.did : result.did,
     looks: (earlier?.looks ?? 0) + 1,
-    startedAt: earlier?.startedAt ?? now,
+    startedAt: earlier?.startedAt ?? began,
     ...(result.kind === 'waiting' ? { reason: result.reason } : {}),
     ...(state.kind === 'failed' ? { failure: state.failure } : {}),
     ...(state.kind === 'waiting' && result.kind === 'failed' ? { failure: result.failure } : {}),

@@ -111,19 +111,19 @@ function* reconcileRound(
   keys: readonly ResourceKey[],
   progress: Progress,
 ): Durable<Progress> {
-  const startedAt = nowOf(context);
+  const began = nowOf(context);
   const inputs = keys.map(
     (key): ReconcileInput => ({
       deployment,
       key,
       outputs: outputsFor(stack.shape, key, progress),
-      now: startedAt,
+      now: began,
     }),
   );
   const results = yield* callAll(context, 'reconcileResource', inputs);
   return results.reduce((so, result, index) => {
     const key = keys[index];
-    return key === undefined ? so : advance(so, key, result, nowOf(context), stack.patience);
+    return key === undefined ? so : advance(so, key, result, { began, now: nowOf(context) }, stack.patience);
   }, progress);
 }
 

@@ -23,10 +23,13 @@ const forbidden: ReconcileResult = {
   failure: { kind: 'retryable', code: 'ForbiddenByRbac', message: 'not allowed yet' },
 };
 
+/** A look that took no time. */
+const at = (now: number) => ({ began: now, now });
+
 describe('advance', () => {
   test('what the operation did to a resource outlives later looks', () => {
-    const once = advance(noProgress, vault, waits, 1_000, {});
-    const twice = advance(once, vault, isReady, 16_000, {});
+    const once = advance(noProgress, vault, waits, at(1_000), {});
+    const twice = advance(once, vault, isReady, at(16_000), {});
     expect(twice.records[vault]).toMatchObject({
       did: 'created',
       looks: 2,
@@ -35,8 +38,13 @@ describe('advance', () => {
     });
   });
 
+  test('counts the time of the first look itself', () => {
+    const progress = advance(noProgress, vault, isReady, { began: 1_000, now: 4_000 }, {});
+    expect(progress.records[vault]).toMatchObject({ startedAt: 1_000, readyAt: 4_000 });
+  });
+
   test('waits as long as the cloud asked for', () => {
-    expect(advance(noProgress, vault, waits, 1_000, {}).steps[vault]).toMatchObject({
+    expect(advance(noProgress, vault, waits, at(1_000), {}).steps[vault]).toMatchObject({
       kind: 'waiting',
       dueAt: 16_000,
     });
@@ -47,7 +55,7 @@ describe('advance', () => {
     let now = 0;
     const pauses: number[] = [];
     for (let look = 0; look < 40; look += 1) {
-      progress = advance(progress, vault, forbidden, now, { [vault]: 300 });
+      progress = advance(progress, vault, forbidden, at(now), { [vault]: 300 });
       const state = progress.steps[vault];
       if (state?.kind !== 'waiting') break;
       pauses.push((state.dueAt - now) / 1000);
@@ -62,14 +70,14 @@ describe('advance', () => {
 
   test('a fatal failure is not waited for', () => {
     const failure = { kind: 'fatal', code: 'Foreign', message: 'not ours' } as const;
-    const progress = advance(noProgress, vault, { kind: 'failed', did: 'nothing', failure }, 0, {});
+    const progress = advance(noProgress, vault, { kind: 'failed', did: 'nothing', failure }, at(0), {});
     expect(progress.steps[vault]).toEqual({ kind: 'failed', failure });
   });
 });
 
 describe('lookAtAllAgain', () => {
   test('forgets every state and remembers what was done', () => {
-    const again = lookAtAllAgain(advance(noProgress, vault, waits, 0, {}));
+    const again = lookAtAllAgain(advance(noProgress, vault, waits, at(0), {}));
     expect(again.steps).toEqual({});
     expect(again.records[vault]?.did).toBe('created');
   });
@@ -78,7 +86,7 @@ describe('lookAtAllAgain', () => {
 describe('records', () => {
   test('each is told to the store once, newest state only', () => {
     const shape = [{ key: vault, waitsFor: [] }];
-    const progress = advance(notePending(noProgress, shape), vault, waits, 0, {});
+    const progress = advance(notePending(noProgress, shape), vault, waits, at(0), {});
     expect(toRecord(progress)).toHaveLength(1);
     expect(toRecord(progress)[0]).toMatchObject({ state: 'waiting' });
     expect(toRecord(recorded(progress))).toEqual([]);
