@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readConfig } from '../src/config.ts';
 
@@ -56,5 +58,23 @@ describe('settings', () => {
     expect(() => readConfig(wrong)).toThrow(
       /^(?=.*AZURE_CLIENT_ID)(?=.*CLOUDFLARE_TOKEN_SECRET)(?!.*hunter2)/s,
     );
+  });
+});
+
+describe('local.settings.sample.json', () => {
+  const root = join(import.meta.dirname, '..');
+  const { Values } = JSON.parse(readFileSync(join(root, 'local.settings.sample.json'), 'utf8')) as {
+    Values: Record<string, string>;
+  };
+
+  test('can be used as it is, what is empty counting as left out', () => {
+    const config = readConfig(Values);
+    expect(config.managedIdentityClientId).toBeUndefined();
+    expect(config.httpsProxy).toBeUndefined();
+  });
+
+  test('has no setting that the README does not explain', () => {
+    const readme = readFileSync(join(root, 'README.md'), 'utf8');
+    expect(Object.keys(Values).filter((name) => !readme.includes(`| \`${name}\` |`))).toEqual([]);
   });
 });

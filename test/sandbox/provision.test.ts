@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { globSync, readFileSync, statSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -14,13 +15,16 @@ describe('the sample deployment', () => {
   let sample: Sample;
   let first: Operation;
 
+  const directory = mkdtempSync(join(tmpdir(), 'open-webui-sandbox-'));
+
   beforeAll(async () => {
-    sample = await startSample({ speed: 60 });
+    sample = await startSample({ speed: 60, directory });
     first = await sample.ask();
   }, 180_000);
 
   afterAll(async () => {
     await sample?.stop();
+    rmSync(directory, { recursive: true, force: true });
   });
 
   test('is provisioned by one request, until its public host name answers', async () => {
@@ -140,6 +144,18 @@ describe('the sample deployment', () => {
     expect(again.state).toBe('succeeded');
     const { calls } = await callsSince(sample, next);
     expect(calls.filter(isMutation)).toEqual([]);
+  });
+
+  test('is found as it was by a whole sandbox that starts again, with every process new', async () => {
+    await sample.stop();
+    sample = await startSample({ speed: 60, directory });
+    const again = await sample.ask();
+    expect(again.steps.filter(({ did }) => did !== 'nothing')).toEqual([]);
+    expect(again.state).toBe('succeeded');
+    const { calls } = await callsSince(sample, 0);
+    expect(calls.length).toBeGreaterThan(50);
+    expect(calls.filter(isMutation)).toEqual([]);
+    expect(await lookAtSite(sample.sandbox.endpoints.sandbox)).toMatchObject({ ok: true, status: 200 });
   });
 
   test('answers bad requests at its real door and changes nothing', async () => {
