@@ -134,6 +134,8 @@ class OpenWebui implements Process {
     this.#isServing = true;
     this.#context.log(`INFO:     Uvicorn running on http://0.0.0.0:${this.#port} (Press CTRL+C to quit)`);
     this.#context.changed();
+    // The database was asked when the process started; whatever was told since then was not for its ears yet.
+    this.lookAgain();
   }
 
   /** Why the Redis that websockets are to go through does not answer; undefined when it does or is not asked for. */
