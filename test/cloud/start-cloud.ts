@@ -2,10 +2,9 @@
  * A simulated cloud for one test file, and this process pointed at it the way a user's is: proxy, trusted authority,
  * identity endpoint. Azure Resource Manager is a stand-in here whose vaults, registries and rights the test dictates.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+
+import { readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import tls from 'node:tls';
 import {
   type CloudOptions,
@@ -21,6 +20,7 @@ import type {
   VaultResources,
 } from '../../sandbox/cloud/neighbours.ts';
 import type { SourceEvent } from '../../sandbox/cloud/world.ts';
+import { makeDirectory } from '../a-directory.ts';
 
 type Vault = NonNullable<ReturnType<VaultResources['find']>>;
 type Registry = NonNullable<ReturnType<RegistryResources['find']>>;
@@ -96,7 +96,7 @@ export async function startTestCloud(
   options: Partial<CloudOptions> = {},
   composer?: Composer,
 ): Promise<TestCloud> {
-  const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'cloud-'));
+  const directory = options.directory ?? makeDirectory('cloud-');
   const azure = new StandInAzure();
   const cloud = await startCloud({ ...options, directory }, composer ?? azure.compose);
   const { endpoints, world } = cloud;

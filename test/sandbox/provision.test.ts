@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
-import { globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { globSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Operation } from '../../sandbox/control-plane.ts';
 import { lookAtSite } from '../../sandbox/site.ts';
+import { makeDirectory } from '../a-directory.ts';
 import { kubectl } from '../kubectl.ts';
 import { callsSince, isMutation, type Sample, sampleName, sampleSpec, startSample } from './sample.ts';
 
@@ -15,7 +15,7 @@ describe('the sample deployment', () => {
   let sample: Sample;
   let first: Operation;
 
-  const directory = mkdtempSync(join(tmpdir(), 'open-webui-sandbox-'));
+  const directory = makeDirectory('open-webui-sandbox-');
 
   beforeAll(async () => {
     sample = await startSample({ speed: 60, directory });

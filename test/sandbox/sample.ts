@@ -1,9 +1,10 @@
 /** A sandbox of its own with the sample deployment asked for, for the suites that need a whole stack. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ControlPlane, type Operation } from '../../sandbox/control-plane.ts';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
+import { makeDirectory } from '../a-directory.ts';
 import { CloudApi } from './cloud-api.ts';
 
 export const root = join(import.meta.dirname, '..', '..');
@@ -20,7 +21,7 @@ export interface Sample {
 }
 
 export async function startSample(options: { speed: number; directory?: string }): Promise<Sample> {
-  const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'open-webui-sandbox-'));
+  const directory = options.directory ?? makeDirectory('open-webui-sandbox-');
   const sandbox = await startSandbox({ directory, app: root, speed: options.speed });
   const api = new ControlPlane(sandbox.endpoints);
   return {

@@ -2,8 +2,8 @@
  * A world with one cluster and everything a cluster needs of its neighbours, each of which can be broken by hand: an
  * identity, a vault, a registry, a share, a tunnel, and a real PostgreSQL behind the database's host name.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { VirtualClock } from '../../../sandbox/clock.ts';
@@ -17,6 +17,7 @@ import type { Cluster, Principal, Software } from '../../../sandbox/cloud/neighb
 import { type PostgresServer, startPostgres } from '../../../sandbox/cloud/postgres-server.ts';
 import { type Proxy as RunningProxy, startProxy } from '../../../sandbox/cloud/proxy.ts';
 import { createWorld, Memory, type World } from '../../../sandbox/cloud/world.ts';
+import { makeDirectory } from '../../a-directory.ts';
 
 export const CLUSTER_ID =
   '/subscriptions/50b5c419-0000-4000-8000-000000000001/resourceGroups/rg-owui/providers/Microsoft.ContainerService/managedClusters/aks-owui';
@@ -70,7 +71,7 @@ export interface State {
 export async function startSmallWorld(
   options: { readonly speed?: number; readonly withDatabase?: boolean } = {},
 ): Promise<SmallWorld> {
-  const directory = mkdtempSync(join(tmpdir(), 'kubernetes-'));
+  const directory = makeDirectory('kubernetes-');
   const certificates = await openCertificateAuthority(directory);
   const memory = new Memory(join(directory, 'world.sqlite'));
   const clock = new VirtualClock({ speed: options.speed ?? 1000, now: Date.parse('2026-11-23T08:00:00Z') });

@@ -2,9 +2,8 @@
  * Resources against the simulated Azure, over its proxy and with the vendors' SDKs, exactly as the app sees it; only the
  * functions host is left out. `settle` is the engine in three lines: look, push, look again after the pause asked for.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+
+import { readFileSync, rmSync } from 'node:fs';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import type { TokenCredential } from '@azure/identity';
 import { composeAzure } from '../../../sandbox/cloud/azure.ts';
@@ -21,6 +20,7 @@ import type { Dependencies, Observed, Outputs, ResourceKey } from '../../../src/
 import type { StackResource } from '../../../src/resources/index.ts';
 import type { Scope } from '../../../src/resources/scope.ts';
 import type { DeploymentSpecInput } from '../../../src/spec/spec.ts';
+import { makeDirectory } from '../../a-directory.ts';
 import { specOf } from '../spec.ts';
 
 /** Virtual seconds a resource may take. */
@@ -57,7 +57,7 @@ export interface SimulatedAzure {
 const readingActions = /\/(listKeys|listClusterUserCredential)\b|\/oauth2\/(exchange|token)\b|\/token\b/i;
 
 export async function startSimulatedAzure(speed: number): Promise<SimulatedAzure> {
-  const directory = mkdtempSync(join(tmpdir(), 'simulated-azure-'));
+  const directory = makeDirectory('simulated-azure-');
   const cloud = await startCloud({ directory, speed }, composeAzure);
   const { endpoints, world } = cloud;
   setDefaultCACertificates([...getCACertificates('default'), readFileSync(endpoints.ca, 'utf8')]);
