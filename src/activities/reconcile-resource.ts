@@ -23,7 +23,7 @@ export const reconcileResource =
   async (input) => {
     let did: Did = 'nothing';
     const reconcile = async (): Promise<ReconcileResult> => {
-      const { spec, names, wanted } = await loadStack(store, input.deployment);
+      const { spec, names, wanted, remembered } = await loadStack(store, input.deployment);
       const resource = wanted.find(({ key }) => key === input.key);
       if (!resource) throw fatal('UnknownResource', `${input.deployment} has no resource ${input.key}`);
       const scope: Scope = {
@@ -31,6 +31,7 @@ export const reconcileResource =
         names,
         clients: clientsFor(spec.subscriptionId),
         now: new Date(input.now),
+        ...remembered,
       };
       const deps = dependencyOutputs(resource.dependsOn, input.outputs);
 

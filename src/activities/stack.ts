@@ -4,14 +4,19 @@ import type { GraphShape } from '../graph/plan.ts';
 import type { ResourceKey } from '../graph/resource.ts';
 import { type Names, namesOf } from '../naming.ts';
 import { type StackResource, stack } from '../resources/index.ts';
+import type { Scope } from '../resources/scope.ts';
 import { parseSpec } from '../spec/parse-spec.ts';
 import type { DeploymentSpec } from '../spec/spec.ts';
-import type { Store } from '../store/store.ts';
+import type { DeploymentRecord, Store } from '../store/store.ts';
+
+/** What the store remembers that resources have to know. */
+type Remembered = Pick<Scope, 'rotateAfter' | 'quarantine'>;
 
 export interface LoadedStack {
   readonly spec: DeploymentSpec;
   readonly names: Names;
   readonly wanted: readonly StackResource[];
+  readonly remembered: Remembered;
 }
 
 /** Throws a fatal FailureError for a deployment that is not known, and what the store throws. */
@@ -25,7 +30,27 @@ export async function loadStack(store: Store, deployment: string): Promise<Loade
   }
   const names = namesOf(deployment, parsed.spec);
   const wanted = stack.filter((resource) => resource.isWanted?.({ spec: parsed.spec, names }) ?? true);
-  return { spec: parsed.spec, names, wanted };
+  return { spec: parsed.spec, names, wanted, remembered: rememberedOf(store, record) };
+}
+
+function rememberedOf(store: Store, record: DeploymentRecord): Remembered {
+  const digests = new Set(record.quarantine.map(({ digest }) => digest));
+  const rotateAfter = Object.entries(record.rotateAfter).map(([name, at]) => [name, new Date(at)]);
+  return {
+    rotateAfter: Object.fromEntries(rotateAfter),
+    quarantine: {
+      has: (digest) => digests.has(digest),
+      add: async (image) => {
+        const entry = { ...image, since: new Date().toISOString() };
+        await store.changeDeployment(record.name, ({ quarantine }) => ({
+          quarantine: quarantine.some(({ digest }) => digest === image.digest)
+            ? quarantine
+            : [...quarantine, entry],
+        }));
+        digests.add(image.digest);
+      },
+    },
+  };
 }
 
 /** Who waits for whom, among the wanted resources. */

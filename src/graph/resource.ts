@@ -4,6 +4,8 @@
  * pushes once towards what is wished, and is looked at again.
  */
 
+import type { Notice } from './finding.ts';
+
 export type CloudName = 'azure' | 'entra' | 'cloudflare' | 'kubernetes';
 /** Equal to the path of the resource's file below `resources/`. It is persisted: renaming one is a migration. */
 export type ResourceKey = `${CloudName}/${string}`;
@@ -26,7 +28,8 @@ export type Observed<Out extends Outputs> =
   /** Exists and moves by itself; look again, do not push. */
   | { readonly state: 'changing'; readonly reason: string; readonly retryAfterSeconds?: number }
   | { readonly state: 'drifted'; readonly outputs: Out; readonly differences: readonly Difference[] }
-  | { readonly state: 'ready'; readonly outputs: Out }
+  /** As asked; `notices` tell what should be known all the same. */
+  | { readonly state: 'ready'; readonly outputs: Out; readonly notices?: readonly Notice[] }
   /** The cloud itself says the last attempt failed; `ensure` is called again. */
   | { readonly state: 'failed'; readonly outputs?: Out; readonly code: string; readonly message: string }
   /** Exists without our mark and adoption was not asked for. */

@@ -3,6 +3,33 @@ import type { Dependencies, Outputs, Resource } from '../graph/resource.ts';
 import type { Names } from '../naming.ts';
 import type { DeploymentSpec } from '../spec/spec.ts';
 
+/** What can be given a new value, as `POST /api/deployments/{name}/rotate` names it. */
+export const rotations = [
+  'client-secret',
+  'postgres-password',
+  'storage-key',
+  'tunnel-token',
+  'webui-secret-key',
+] as const;
+export type Rotation = (typeof rotations)[number];
+
+/** An image that failed here: it is not deployed again, under whatever tag, until a person lifts that. */
+export interface QuarantinedImage {
+  /** `sha256:…` */
+  readonly digest: string;
+  readonly repository: string;
+  /** One sentence: what it did. */
+  readonly reason: string;
+  /** ISO 8601. */
+  readonly since: string;
+}
+
+export interface Quarantine {
+  has(digest: string): boolean;
+  /** The same digest twice is one entry, as it was first entered. Throws when the store does not answer. */
+  add(image: Omit<QuarantinedImage, 'since'>): Promise<void>;
+}
+
 /** What surrounds every resource of a deployment while one activity runs. */
 export interface Scope {
   readonly spec: DeploymentSpec;
@@ -10,6 +37,9 @@ export interface Scope {
   readonly clients: Clients;
   /** The orchestration's time, so that whoever computes an expiry twice computes the same one. */
   readonly now: Date;
+  /** Since when a person wants another value: one made before that is replaced. */
+  readonly rotateAfter: Readonly<Partial<Record<Rotation, Date>>>;
+  readonly quarantine: Quarantine;
 }
 
 /** Declares a resource; only infers types, so that `deps` and outputs are known without being written twice. */

@@ -1,7 +1,7 @@
 /** How records lie in their tables. Whatever has a structure is kept as JSON; what is filtered or merged has a column. */
 import { createHash } from 'node:crypto';
 import type { DeploymentSpecInput } from '../spec/spec.ts';
-import type { Cause, DeploymentRecord, OperationRecord, StepRecord } from './store.ts';
+import type { Cause, DeploymentMemory, DeploymentRecord, OperationRecord, StepRecord } from './store.ts';
 import { rowKeyOf } from './tables.ts';
 
 /** What Azure Table Storage adds to every row it gives out. */
@@ -17,6 +17,10 @@ export interface DeploymentRow {
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly lastOperationId?: string;
+  readonly rotateAfter?: string;
+  readonly quarantine?: string;
+  readonly missedEvents?: number;
+  readonly sweptAt?: string;
 }
 
 export interface OperationRow {
@@ -60,9 +64,26 @@ export function toDeployment(row: DeploymentRow): DeploymentRecord {
     createdAt: row.createdAt,
     updatedAt: row.updatedAt,
     ...(row.lastOperationId === undefined ? {} : { lastOperationId: row.lastOperationId }),
+    rotateAfter: row.rotateAfter === undefined ? {} : JSON.parse(row.rotateAfter),
+    quarantine: row.quarantine === undefined ? [] : JSON.parse(row.quarantine),
+    missedEvents: row.missedEvents ?? 0,
+    ...(row.sweptAt === undefined ? {} : { sweptAt: row.sweptAt }),
     etag: etagOf(row),
   };
 }
+
+/** Only the columns of what is given. */
+export const toMemoryColumns = ({
+  rotateAfter,
+  quarantine,
+  missedEvents,
+  sweptAt,
+}: DeploymentMemory): Pick<DeploymentRow, 'rotateAfter' | 'quarantine' | 'missedEvents' | 'sweptAt'> => ({
+  ...(rotateAfter === undefined ? {} : { rotateAfter: JSON.stringify(rotateAfter) }),
+  ...(quarantine === undefined ? {} : { quarantine: JSON.stringify(quarantine) }),
+  ...(missedEvents === undefined ? {} : { missedEvents }),
+  ...(sweptAt === undefined ? {} : { sweptAt }),
+});
 
 export function toOperation(row: OperationRow, steps: readonly StepRecord[]): OperationRecord {
   const cause: Cause = JSON.parse(row.cause);

@@ -4,6 +4,7 @@
  */
 import type { Failure } from '../graph/failure.ts';
 import type { Difference, Outputs, ResourceKey } from '../graph/resource.ts';
+import type { QuarantinedImage, Rotation } from '../resources/scope.ts';
 import type { DeploymentSpecInput } from '../spec/spec.ts';
 
 /** Why something is done: somebody asked, something happened, or it was time to look. */
@@ -24,9 +25,22 @@ export interface DeploymentRecord {
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly lastOperationId?: string;
+  /** When a person last asked for a new value of a secret, ISO 8601, by what is rotated. */
+  readonly rotateAfter: Readonly<Partial<Record<Rotation, string>>>;
+  /** Images that failed here, oldest first. */
+  readonly quarantine: readonly QuarantinedImage[];
+  /** Changes that a sweep found and no event had told. */
+  readonly missedEvents: number;
+  /** When all of it was last looked at by the timer. */
+  readonly sweptAt?: string;
   /** Strong entity tag of the spec, in quotes; the same until the spec changes, whatever happens to the stack. */
   readonly etag: string;
 }
+
+/** What is remembered of a deployment beside its spec; left out means as it is. */
+export type DeploymentMemory = Partial<
+  Pick<DeploymentRecord, 'rotateAfter' | 'quarantine' | 'missedEvents' | 'sweptAt'>
+>;
 
 /** What must hold of a deployment's entity tag before it is written, as HTTP puts it; `*` stands for any. */
 export interface Precondition {
@@ -97,6 +111,11 @@ export interface Store {
     spec: DeploymentSpecInput,
     now: Date,
     precondition?: Precondition,
+  ): Promise<DeploymentRecord>;
+  /** Changes what is remembered beside the spec, again and again until nobody was faster. Throws for an unknown one. */
+  changeDeployment(
+    name: string,
+    change: (record: DeploymentRecord) => DeploymentMemory,
   ): Promise<DeploymentRecord>;
   /** Makes it the deployment's last operation, too; throws when there is no such deployment. */
   createOperation(

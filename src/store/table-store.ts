@@ -10,6 +10,7 @@ import {
   type OperationRow,
   type StepRow,
   toDeployment,
+  toMemoryColumns,
   toOperation,
   toStepRow,
   toSteps,
@@ -66,12 +67,25 @@ export function createTableStore(connection: StoreConnection, credential: TokenC
           revision: (record?.revision ?? 0) + 1,
           createdAt: record?.createdAt ?? at,
           updatedAt: at,
-          ...(record?.lastOperationId === undefined ? {} : { lastOperationId: record.lastOperationId }),
         };
         const isWritten = found
-          ? await unlessBeaten(table.updateEntity(row, 'Replace', { etag: found.etag }))
+          ? await unlessBeaten(table.updateEntity(row, 'Merge', { etag: found.etag }))
           : await unlessBeaten(table.createEntity(row));
-        if (isWritten) return toDeployment(row);
+        if (isWritten) return toDeployment({ ...found, ...row });
+      }
+      throw new ConflictError(`others keep changing the deployment ${name}`);
+    },
+
+    async changeDeployment(name, change) {
+      const table = await tables.deployments();
+      for (let attempt = 0; attempt < TRIES; attempt += 1) {
+        const found = await findDeploymentRow(name);
+        if (!found) throw new Error(`there is no deployment ${name}`);
+        const memory = toMemoryColumns(change(toDeployment(found)));
+        const keys = { partitionKey: name, rowKey: DEPLOYMENT };
+        if (await unlessBeaten(table.updateEntity({ ...keys, ...memory }, 'Merge', { etag: found.etag }))) {
+          return toDeployment({ ...found, ...memory });
+        }
       }
       throw new ConflictError(`others keep changing the deployment ${name}`);
     },

@@ -22,6 +22,7 @@ import type { Scope } from '../../src/resources/scope.ts';
 import type { DeploymentSpecInput } from '../../src/spec/spec.ts';
 import { deploymentSpecSchema } from '../../src/spec/spec.ts';
 import type { TestCloud } from '../cloud/start-cloud.ts';
+import { surroundings } from './surroundings.ts';
 
 /** The control plane's own clients, made from the environment that a sandbox gives it. */
 export function clientsOf(environment: Readonly<Record<string, string>>, world: World): Clients {
@@ -49,7 +50,13 @@ export function scopeOf(
     tunnel: { accountId, zoneId, hostName: `${deployment}.${zoneName}` },
     ...change,
   });
-  return { spec, names: namesOf(deployment, spec), clients, now: new Date(world.clock.now()) };
+  return {
+    spec,
+    names: namesOf(deployment, spec),
+    clients,
+    now: new Date(world.clock.now()),
+    ...surroundings(),
+  };
 }
 
 /** Puts a vault into the world, with what the control plane may do there. */

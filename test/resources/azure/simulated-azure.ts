@@ -22,6 +22,7 @@ import type { Scope } from '../../../src/resources/scope.ts';
 import type { DeploymentSpecInput } from '../../../src/spec/spec.ts';
 import { makeDirectory } from '../../a-directory.ts';
 import { specOf } from '../spec.ts';
+import { surroundings } from '../surroundings.ts';
 
 /** Virtual seconds a resource may take. */
 const PATIENCE = 3_600;
@@ -152,6 +153,7 @@ export async function startSimulatedAzure(speed: number): Promise<SimulatedAzure
       }),
       clients,
       now: new Date(world.clock.now()),
+      ...surroundings(),
     }),
     settle,
     look: (scope, resource) => resource.observe(scope, depsOf(resource.dependsOn)),

@@ -11,9 +11,10 @@ import {
 } from '../../../src/resources/kinds/arm-resource.ts';
 import type { Scope } from '../../../src/resources/scope.ts';
 import { specOf } from '../spec.ts';
+import { surroundings } from '../surroundings.ts';
 
 const { spec, names } = specOf({ tags: { Owner: 'somebody' } });
-const scope: Scope = { spec, names, clients: {} as Clients, now: new Date(0) };
+const scope: Scope = { spec, names, clients: {} as Clients, now: new Date(0), ...surroundings() };
 const ours = { ...names.tags };
 const found = (fields: Partial<Found<{ id: string }>> = {}): Found<{ id: string }> => ({
   key: 'azure/key-vault',

@@ -7,6 +7,7 @@ import { addons } from '../../../src/resources/kubernetes/addons.ts';
 import type { Scope } from '../../../src/resources/scope.ts';
 import type { DeploymentSpecInput } from '../../../src/spec/spec.ts';
 import { specOf } from '../spec.ts';
+import { surroundings } from '../surroundings.ts';
 import { type AnApiServer, startApiServer } from './an-api-server.ts';
 
 /** Run command as ARM speaks it: accepted with an address where the result will be, 202 there until it has ended. */
@@ -49,6 +50,7 @@ const scope = (change: Partial<DeploymentSpecInput> = {}): Scope => ({
     token: async (audience) => `token for ${audience}`,
   },
   now,
+  ...surroundings(),
 });
 const deps = { cluster: {}, clusterAccess: {} } as never;
 const observe = (change?: Partial<DeploymentSpecInput>) => addons.observe(scope(change), deps);

@@ -24,6 +24,7 @@ import { secretStore } from '../../../src/resources/kubernetes/secret-store.ts';
 import type { Scope } from '../../../src/resources/scope.ts';
 import type { DeploymentSpecInput } from '../../../src/spec/spec.ts';
 import { specOf } from '../spec.ts';
+import { surroundings } from '../surroundings.ts';
 import { type AnApiServer, startApiServer } from './an-api-server.ts';
 import { known } from './known-outputs.ts';
 
@@ -43,6 +44,7 @@ const scope = (change: Partial<DeploymentSpecInput> = {}): Scope => ({
   }),
   clients: server.clients,
   now: new Date(),
+  ...surroundings(),
 });
 const deps = known as unknown as DependencyOutputs<Dependencies>;
 

@@ -4,6 +4,7 @@ import { ollamaModels } from '../../../src/resources/kubernetes/ollama-models.ts
 import { ollamaService } from '../../../src/resources/kubernetes/ollama-service.ts';
 import type { Scope } from '../../../src/resources/scope.ts';
 import { specOf } from '../spec.ts';
+import { surroundings } from '../surroundings.ts';
 import { type AnApiServer, startApiServer } from './an-api-server.ts';
 
 /** Ollama's API as far as models go: https://github.com/ollama/ollama/blob/main/docs/api.md */
@@ -32,6 +33,7 @@ const scope = (...models: string[]): Scope => ({
   ...specOf({ ollama: { models } }),
   clients: server.clients,
   now: new Date(),
+  ...surroundings(),
 });
 const deps = {} as never;
 

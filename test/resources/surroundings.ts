@@ -1,0 +1,18 @@
+/** What surrounds a resource when nobody asked for a rotation and no image has failed yet. */
+import type { QuarantinedImage, Scope } from '../../src/resources/scope.ts';
+
+export function surroundings(
+  rotateAfter: Scope['rotateAfter'] = {},
+): Pick<Scope, 'rotateAfter' | 'quarantine'> & { readonly quarantined: Omit<QuarantinedImage, 'since'>[] } {
+  const quarantined: Omit<QuarantinedImage, 'since'>[] = [];
+  return {
+    rotateAfter,
+    quarantined,
+    quarantine: {
+      has: (digest) => quarantined.some((image) => image.digest === digest),
+      add: async (image) => {
+        if (!quarantined.some(({ digest }) => digest === image.digest)) quarantined.push(image);
+      },
+    },
+  };
+}
