@@ -16,6 +16,7 @@ export interface Operation {
   readonly id: string;
   readonly deployment: { readonly name: string };
   readonly state: 'accepted' | 'running' | 'succeeded' | 'failed';
+  readonly cause?: { readonly what: string };
   readonly requestedAt: string;
   readonly finishedAt?: string;
   readonly failure?: { readonly key?: string; readonly code: string; readonly message: string };
@@ -23,6 +24,31 @@ export interface Operation {
   readonly criticalPath: {
     readonly seconds: number;
     readonly steps: readonly { readonly key: string; readonly seconds: number }[];
+  };
+}
+
+/** Something that a cloud told the control plane, and what became of it. */
+export interface ReceivedEvent {
+  readonly id: string;
+  readonly type: string;
+  readonly subject: string;
+  readonly occurredAt: string;
+  readonly receivedAt: string;
+  /** In words. */
+  readonly what: string;
+  readonly outcome: 'pending' | 'under-way' | 'acted' | 'nothing-differed' | 'ignored' | 'failed';
+  readonly reason?: string;
+  readonly operation?: { readonly id: string; readonly url: string };
+  readonly provenAt?: string;
+  readonly secondsToProof?: number;
+}
+
+export interface Deployment {
+  readonly name: string;
+  readonly spec: unknown;
+  readonly lastOperation?: {
+    readonly id: string;
+    readonly state: Operation['state'];
   };
 }
 
@@ -55,10 +81,34 @@ export class ControlPlane {
       body: spec,
       headers: { 'content-type': 'application/yaml' },
     });
-    const location = answer.headers.get('operation-location');
-    if (!location) throw new Error('the answer has no Operation-Location');
-    await answer.body?.cancel();
-    return new URL(location).pathname.split('/').at(-1) ?? '';
+    return operationOf(answer);
+  }
+
+  async deployment(name: string): Promise<Deployment> {
+    const answer = await this.#request(`/api/deployments/${encodeURIComponent(name)}`);
+    return (await answer.json()) as Deployment;
+  }
+
+  /** Newest first. */
+  async events(name: string): Promise<readonly ReceivedEvent[]> {
+    const answer = await this.#request(`/api/deployments/${encodeURIComponent(name)}/events`);
+    return ((await answer.json()) as { events: readonly ReceivedEvent[] }).events;
+  }
+
+  /** Asks for new values of these secrets; answers the operation's id. Throws RefusedError. */
+  async rotate(name: string, what: readonly string[]): Promise<string> {
+    const answer = await this.#request(`/api/deployments/${encodeURIComponent(name)}/rotate`, {
+      method: 'POST',
+      body: JSON.stringify({ what }),
+      headers: { 'content-type': 'application/json' },
+    });
+    return operationOf(answer);
+  }
+
+  /** Lets an image be deployed again that has failed before; answers the operation's id. Throws RefusedError. */
+  async liftQuarantine(name: string, digest: string): Promise<string> {
+    const path = `/api/deployments/${encodeURIComponent(name)}/quarantine/${encodeURIComponent(digest)}`;
+    return operationOf(await this.#request(path, { method: 'DELETE' }));
   }
 
   async operation(id: string): Promise<Operation> {
@@ -96,4 +146,11 @@ export class ControlPlane {
     }
     throw new RefusedError(answer.status, problem);
   }
+}
+
+async function operationOf(answer: Response): Promise<string> {
+  const location = answer.headers.get('operation-location');
+  await answer.body?.cancel();
+  if (!location) throw new Error('the answer has no Operation-Location');
+  return new URL(location).pathname.split('/').at(-1) ?? '';
 }

@@ -7,10 +7,12 @@ import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { followClock } from './clock.ts';
 import { ControlPlane, RefusedError } from './control-plane.ts';
+import { watchReactions } from './reactions.ts';
 import { type Sandbox, startSandbox } from './sandbox.ts';
 import { lookAtSite } from './site.ts';
 import { shortDuration } from './terminal/duration.ts';
 import { createProgressView } from './terminal/progress.ts';
+import { ReactionsView } from './terminal/reactions.ts';
 import { summarise } from './terminal/summary.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -49,8 +51,13 @@ function readOptions() {
 
 type Options = ReturnType<typeof readOptions>;
 
-/** Exit code. */
-async function run(options: Options, sandbox: Sandbox, startedAt: number): Promise<number> {
+interface Ended {
+  readonly code: number;
+  /** The operation that was watched to its end. */
+  readonly operation: string;
+}
+
+async function run(options: Options, sandbox: Sandbox, startedAt: number): Promise<Ended> {
   const { endpoints } = sandbox;
   const { clock, stop: stopClock } = await followClock(`${endpoints.sandbox}/clock`);
   try {
@@ -67,18 +74,50 @@ async function run(options: Options, sandbox: Sandbox, startedAt: number): Promi
     const site = await lookAtSite(endpoints.sandbox);
     console.log(`\n${summarise(operation, site, performance.now() - askedAt)}\n`);
     if (site.broken !== null) console.error(`the site does not answer; the broken link is: ${site.broken}`);
-    return operation.state === 'succeeded' && site.ok ? 0 : 1;
+    return { code: operation.state === 'succeeded' && site.ok ? 0 : 1, operation: id };
   } finally {
     stopClock();
   }
 }
 
-function whatNext(sandbox: Sandbox, name: string): string {
+/** Tells what the control plane does by itself, until the signal. */
+async function showReactions(
+  sandbox: Sandbox,
+  name: string,
+  seen: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, stop } = await followClock(`${sandbox.endpoints.sandbox}/clock`);
+  try {
+    const view = new ReactionsView(process.stdout, () => clock.state.speed);
+    view.skip(seen);
+    await watchReactions(new ControlPlane(sandbox.endpoints), name, view, signal);
+  } finally {
+    stop();
+  }
+}
+
+/** For another terminal: the defaults need not be said. */
+function tryCommand(what: string, { name, directory }: Options): string {
+  const options = [
+    ...(name === 'open-webui' ? [] : ['--name', name]),
+    ...(directory === join(root, '.sandbox') ? [] : ['--directory', directory]),
+  ];
+  return `npm run try -- ${[what, ...options].join(' ')}`;
+}
+
+function whatNext(sandbox: Sandbox, options: Options): string {
+  const { name } = options;
   const { endpoints } = sandbox;
   const file = relative(process.cwd(), join(sandbox.directory, 'endpoints.json'));
   const kubeconfig = relative(process.cwd(), endpoints.kubeconfig);
   return [
-    'Try next, in another terminal:',
+    'Try next, in another terminal, and see here what the control plane does about it:',
+    `  ${tryCommand('rotate-secret', options)}`,
+    `  ${tryCommand('add-node-pool', options)}`,
+    `  ${tryCommand('push-image', options)}`,
+    '',
+    'Look around:',
     `  curl -s -H "x-functions-key: $(node -p "JSON.parse(fs.readFileSync('${file}')).functionsKey")" ${endpoints.functions}/api/deployments/${name}`,
     `  kubectl --kubeconfig ${kubeconfig} get pods,svc,pvc -n open-webui`,
     `  curl -s ${endpoints.sandbox}/site          # why the site answers, link by link`,
@@ -121,12 +160,18 @@ async function main(): Promise<number> {
       });
     });
   });
+  const watching = new AbortController();
   try {
     const done = await Promise.race([run(options, sandbox, startedAt), asked, lost]);
-    if (options.once || done === 130) return done;
-    console.log(whatNext(sandbox, options.name));
+    const code = typeof done === 'number' ? done : done.code;
+    if (options.once || typeof done === 'number') return code;
+    console.log(`${whatNext(sandbox, options)}\n`);
+    const reactions = showReactions(sandbox, options.name, done.operation, watching.signal);
+    // It ends by the signal only; a clock that cannot be followed is told of and stops nothing else.
+    reactions.catch((error: unknown) => console.error('reactions are not shown:', error));
     return await Promise.race([asked.then(() => 0), lost]);
   } finally {
+    watching.abort();
     await sandbox.stop();
   }
 }

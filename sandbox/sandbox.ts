@@ -6,8 +6,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { appEnvironment } from './app-environment.ts';
 import { type Child, type ChildOptions, startAndWait, startChild, waitUntil } from './child.ts';
-import { CLOUDFLARE_TOKEN_SECRET, settings } from './cloud/bootstrap.ts';
 import { freePort } from './free-port.ts';
 
 export interface SandboxOptions {
@@ -252,17 +252,7 @@ function startHostProcess(
     ],
     env: {
       ...plainEnvironment(),
-      FUNCTIONS_WORKER_RUNTIME: 'node',
-      AzureWebJobsStorage: storage,
-      AZURE_CLOUD: 'public',
-      AZURE_CLIENT_ID: settings.controlPlane.clientId,
-      CLOUDFLARE_TOKEN_SECRET: `https://${settings.controlPlane.vaultName}.vault.azure.net/secrets/${CLOUDFLARE_TOKEN_SECRET}`,
-      IDENTITY_ENDPOINT: cloud.identity.endpoint,
-      IDENTITY_HEADER: cloud.identity.header,
-      HTTPS_PROXY: cloud.proxy,
-      NO_PROXY: '127.0.0.1,localhost',
-      NODE_USE_ENV_PROXY: '1',
-      NODE_EXTRA_CA_CERTS: cloud.ca,
+      ...appEnvironment(cloud, storage),
     },
     logFile: join(logs, 'host.log'),
   };

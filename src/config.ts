@@ -50,6 +50,18 @@ export type StoreConnection =
   | { readonly kind: 'connection-string'; readonly connectionString: string }
   | { readonly kind: 'identity'; readonly tableEndpoint: string };
 
+/** Where Event Grid delivers: straight to the app's function, or to its webhook where the app is behind Entra. */
+export type EventTarget =
+  | { readonly kind: 'function' /** ARM id of the app's site. */; readonly functionAppId: string }
+  | {
+      readonly kind: 'webhook';
+      /** `https://<vault>/secrets/<name>`: its value is the whole URL, with its key. */
+      readonly urlSecret: string;
+      /** Client id of the Entra application that Event Grid signs in to, and the tenant it is in. */
+      readonly audience: string;
+      readonly tenantId: string;
+    };
+
 export interface Config {
   readonly cloud: Cloud;
   /** Client id of the user-assigned identity the app runs as; absent for a developer's own sign-in. */
@@ -59,7 +71,27 @@ export interface Config {
   readonly cloudflareTokenSecret: string;
   /** A forward proxy for outgoing HTTPS. SDKs find it themselves; the Kubernetes client has to be told. */
   readonly httpsProxy: string | undefined;
+  /** When everything is looked at without a reason: NCRONTAB, with seconds. */
+  readonly sweepSchedule: string;
+  /** Undefined: nothing tells us what happens, and only the sweep looks. */
+  readonly eventTarget: EventTarget | undefined;
+  /** ARM id of the storage account for events that could not be delivered. */
+  readonly deadLetterStorageId: string | undefined;
 }
+
+const secretAddress = z
+  .string()
+  .regex(
+    /^https:\/\/[^/]+\/secrets\/[0-9a-zA-Z-]+$/,
+    'must look like https://<vault>.vault.azure.net/secrets/<name>',
+  );
+const armId = (type: string) =>
+  z
+    .string()
+    .regex(
+      new RegExp(`^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/${type}/[^/]+$`, 'i'),
+      `must be an ARM id: /subscriptions/<id>/resourceGroups/<group>/providers/${type}/<name>`,
+    );
 
 const environment = z.object({
   AZURE_CLOUD: z.enum(['public', 'us-government', 'china']).default('public'),
@@ -67,13 +99,19 @@ const environment = z.object({
   AzureWebJobsStorage: z.string().min(1).optional(),
   AzureWebJobsStorage__accountName: z.string().min(1).optional(),
   AzureWebJobsStorage__tableServiceUri: z.url().optional(),
-  CLOUDFLARE_TOKEN_SECRET: z
-    .string()
-    .regex(
-      /^https:\/\/[^/]+\/secrets\/[0-9a-zA-Z-]+$/,
-      'must look like https://<vault>.vault.azure.net/secrets/<name>',
-    ),
+  CLOUDFLARE_TOKEN_SECRET: secretAddress,
   HTTPS_PROXY: z.url().optional(),
+  SWEEP_SCHEDULE: z
+    .string()
+    .regex(/^\S+( \S+){5}$/, 'must be an NCRONTAB expression of six fields, such as 0 */10 * * * *')
+    .default('0 */10 * * * *'),
+  FUNCTION_APP_ID: armId('Microsoft.Web/sites').optional(),
+  EVENT_DEAD_LETTER_STORAGE_ID: armId('Microsoft.Storage/storageAccounts').optional(),
+  EVENT_WEBHOOK_SECRET: secretAddress.optional(),
+  EVENT_WEBHOOK_AUDIENCE: z
+    .guid('must be the client id (GUID) of the Entra application Event Grid signs in to')
+    .optional(),
+  EVENT_WEBHOOK_TENANT_ID: z.guid('must be the tenant id (GUID) of that application').optional(),
 });
 
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
@@ -93,7 +131,30 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     store: storeConnection(settings),
     cloudflareTokenSecret: settings.CLOUDFLARE_TOKEN_SECRET,
     httpsProxy: settings.HTTPS_PROXY,
+    sweepSchedule: settings.SWEEP_SCHEDULE,
+    eventTarget: eventTarget(settings),
+    deadLetterStorageId: settings.EVENT_DEAD_LETTER_STORAGE_ID,
   };
+}
+
+/** The webhook where it is set: Entra would turn away what Event Grid sends to the function itself. */
+function eventTarget(settings: z.output<typeof environment>): EventTarget | undefined {
+  const {
+    FUNCTION_APP_ID: functionAppId,
+    EVENT_WEBHOOK_SECRET: urlSecret,
+    EVENT_WEBHOOK_AUDIENCE: audience,
+    EVENT_WEBHOOK_TENANT_ID: tenantId,
+  } = settings;
+  if (urlSecret && audience && tenantId) return { kind: 'webhook', urlSecret, audience, tenantId };
+  const missing = Object.entries({
+    EVENT_WEBHOOK_SECRET: urlSecret,
+    EVENT_WEBHOOK_AUDIENCE: audience,
+    EVENT_WEBHOOK_TENANT_ID: tenantId,
+  }).flatMap(([name, value]) => (value === undefined ? [name] : []));
+  if (missing.length < 3) {
+    throw new Error(`${missing.join(', ')}: missing; the three EVENT_WEBHOOK settings are needed together`);
+  }
+  return functionAppId === undefined ? undefined : { kind: 'function', functionAppId };
 }
 
 function storeConnection(settings: z.output<typeof environment>): StoreConnection {

@@ -8,8 +8,10 @@ import { createClients } from './clients/create-clients.ts';
 import { createCredential } from './clients/credential.ts';
 import { readConfig } from './config.ts';
 import { reconcileDeployment } from './orchestrations/reconcile-deployment.ts';
-import { lookAgain } from './reactions/look-again.ts';
+import { receiveEvent } from './reactions/receive-event.ts';
+import { createWaker } from './reactions/waker.ts';
 import { createTableStore } from './store/table-store.ts';
+import { registerTimers } from './timers/register-timers.ts';
 
 app.setup({ enableHttpStream: true });
 
@@ -24,9 +26,16 @@ const clientsFor = (subscriptionId: string): Clients => {
   return known;
 };
 
+const wake = createWaker();
+
 registerApi({
   store,
-  lookAgain: (context: InvocationContext, request) => lookAgain(df.getClient(context), request),
+  wake: (context: InvocationContext, deployment) => wake(df.getClient(context), deployment),
 });
+app.eventGrid('receiveEvent', {
+  extraInputs: [df.input.durableClient()],
+  handler: receiveEvent(store, wake),
+});
+registerTimers(store, wake, config.sweepSchedule);
 registerActivities(store, clientsFor);
 df.app.orchestration('reconcileDeployment', reconcileDeployment);

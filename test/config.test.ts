@@ -8,6 +8,15 @@ const settings = {
   CLOUDFLARE_TOKEN_SECRET: 'https://kv-openwebui-ctl.vault.azure.net/secrets/cloudflare-api-token',
 };
 
+const group = '/subscriptions/50b5c419-0000-4000-8000-000000000001/resourceGroups/rg-ctl/providers';
+const site = `${group}/Microsoft.Web/sites/func-ctl`;
+const storage = `${group}/Microsoft.Storage/storageAccounts/stctl`;
+const webhook = {
+  EVENT_WEBHOOK_SECRET: 'https://kv-openwebui-ctl.vault.azure.net/secrets/event-webhook',
+  EVENT_WEBHOOK_AUDIENCE: 'a0d1e4ce-0000-4000-8000-000000000001',
+  EVENT_WEBHOOK_TENANT_ID: '7e4a4700-0000-4000-8000-000000000001',
+};
+
 describe('settings', () => {
   test('need a store and the place of the Cloudflare token, no more', () => {
     expect(readConfig(settings)).toEqual({
@@ -16,7 +25,30 @@ describe('settings', () => {
       store: { kind: 'connection-string', connectionString: 'UseDevelopmentStorage=true' },
       cloudflareTokenSecret: settings.CLOUDFLARE_TOKEN_SECRET,
       httpsProxy: undefined,
+      eventTarget: undefined,
+      deadLetterStorageId: undefined,
     });
+  });
+
+  test('say where events are to be delivered: to the function', () => {
+    const more = { FUNCTION_APP_ID: site, EVENT_DEAD_LETTER_STORAGE_ID: storage };
+    expect(readConfig({ ...settings, ...more })).toMatchObject({
+      eventTarget: { kind: 'function', functionAppId: site },
+      deadLetterStorageId: storage,
+    });
+  });
+
+  test('say where events are to be delivered: to the webhook, where the app is behind Entra', () => {
+    expect(readConfig({ ...settings, FUNCTION_APP_ID: site, ...webhook }).eventTarget).toEqual({
+      kind: 'webhook',
+      urlSecret: webhook.EVENT_WEBHOOK_SECRET,
+      audience: webhook.EVENT_WEBHOOK_AUDIENCE,
+      tenantId: webhook.EVENT_WEBHOOK_TENANT_ID,
+    });
+  });
+
+  test.each(Object.keys(webhook))('want the whole of a webhook, with %s', (name) => {
+    expect(() => readConfig({ ...settings, ...webhook, [name]: undefined })).toThrow(`${name}: missing`);
   });
 
   test.each([
@@ -49,6 +81,12 @@ describe('settings', () => {
     ['the token itself', { CLOUDFLARE_TOKEN_SECRET: 'hunter2' }, /CLOUDFLARE_TOKEN_SECRET: must look like/],
     ['an unknown cloud', { AZURE_CLOUD: 'mars' }, /AZURE_CLOUD/],
     ['a client id that is none', { AZURE_CLIENT_ID: 'me' }, /AZURE_CLIENT_ID/],
+    ['the app by name', { FUNCTION_APP_ID: 'func-ctl' }, /FUNCTION_APP_ID: must be an ARM id/],
+    ['a function instead of the app', { FUNCTION_APP_ID: `${site}/functions/x` }, /FUNCTION_APP_ID/],
+    ['another thing as storage', { EVENT_DEAD_LETTER_STORAGE_ID: site }, /EVENT_DEAD_LETTER_STORAGE_ID/],
+    ['the webhook itself', { EVENT_WEBHOOK_SECRET: 'https://x/api?code=1' }, /EVENT_WEBHOOK_SECRET: must/],
+    ['an audience that is no id', { EVENT_WEBHOOK_AUDIENCE: 'api://x' }, /EVENT_WEBHOOK_AUDIENCE: must/],
+    ['a tenant that is no id', { EVENT_WEBHOOK_TENANT_ID: 'ours' }, /EVENT_WEBHOOK_TENANT_ID: must/],
   ])('with %s stop the app, naming the setting', (_, more, message) => {
     expect(() => readConfig({ ...settings, ...more })).toThrow(message);
   });

@@ -19,6 +19,7 @@ export const composeAzure: Composer = async (world, neighbours, directory) => {
       kubernetes,
     },
     setFunctionApp: (app) => arm.setFunctionApp(app),
+    azureDoor: arm,
     postgres: await arm.startPostgres(),
     stop: async () => {
       kubernetes.stop();

@@ -15,6 +15,7 @@ export const settings: Settings = {
     principalId: '0b7ec700-0000-4000-8000-000000000001',
     functionAppName: 'func-openwebui-ctl',
     vaultName: 'kv-openwebui-ctl',
+    storageAccountName: 'stopenwebuictl',
   },
   operator: {
     principalId: '09e4a704-0000-4000-8000-000000000001',

@@ -18,7 +18,7 @@ import {
 import { CallLog } from './calls.ts';
 import { openCertificateAuthority } from './certificate-authority.ts';
 import { Cloudflare } from './cloudflare.ts';
-import { createControlDoor } from './control-door.ts';
+import { type AzureDoor, createControlDoor } from './control-door.ts';
 import { Entra } from './entra.ts';
 import { exchange } from './exchange.ts';
 import { Faults } from './faults.ts';
@@ -78,6 +78,8 @@ export interface OtherParts {
   readonly neighbours: Omit<Neighbours, 'directory' | 'vaults' | 'registries' | 'tunnels' | 'certificates'>;
   /** Tells ARM and Event Grid where the control plane's functions answer; undefined while the host is down. */
   setFunctionApp(app: FunctionApp | undefined): Promise<void>;
+  /** For the control door, where Azure itself is simulated. */
+  readonly azureDoor?: AzureDoor;
   /** Address of the real PostgreSQL, where there is one. */
   readonly postgres?: string;
   stop(): Promise<void>;
@@ -115,6 +117,8 @@ export async function startCloud(options: CloudOptions, composeOthers: Composer)
   if (isNew) addControlPlaneIdentity(world, directory);
   const others = await composeOthers(world, neighbours, options.directory);
   Object.assign(neighbours, others.neighbours);
+  // What fell due while the process was away is told now that there is somebody to listen.
+  keyVault.watchExpiry();
   if (isNew) keepCloudflareToken(world, cloudflare, keyVault);
   const site = new Site(world, cloudflare, neighbours);
 
@@ -137,6 +141,7 @@ export async function startCloud(options: CloudOptions, composeOthers: Composer)
   const control = createControlDoor(world, directory, site, {
     endpoints: () => endpoints,
     setFunctionApp: (app) => others.setFunctionApp(app),
+    azure: others.azureDoor,
   });
   const door = createServer(
     getRequestListener(

@@ -1,13 +1,15 @@
 /**
  * The sandbox's own door, plain HTTP on this machine: what was called, whether the site is up and why not, the clock,
- * the faults, and a token for the operator. It shows the world and turns its dials; it does not change resources.
+ * the faults, the delivery of events, Azure's habits and news, and a token for the operator. It shows the world and turns its dials; it does not change resources.
  * Those are changed through the clouds' own APIs.
  */
 import { Hono } from 'hono';
 import { z } from 'zod';
 import type { ClockState } from '../clock.ts';
+import { type Announcement, announcements } from './arm/cluster-announcements.ts';
 import type { FunctionApp } from './arm/web.ts';
 import type { Entra } from './entra.ts';
+import type { EventGrid } from './event-grid.ts';
 import type { Site } from './site.ts';
 import type { World } from './world.ts';
 
@@ -32,10 +34,20 @@ const functionApp = z.strictObject({
   eventGridKey: z.string(),
 });
 
+/** What of Azure can be looked at and turned from here. */
+export interface AzureDoor {
+  readonly eventGrid: EventGrid;
+  dials(): object;
+  turnDials(wanted: unknown): void;
+  announce(kind: Announcement): string[];
+}
+
 /** What lies beyond the door besides the world itself. */
 export interface Beyond {
   endpoints(): object;
   setFunctionApp(app: FunctionApp | undefined): Promise<void>;
+  /** Left out where another stands in for Azure. */
+  readonly azure?: AzureDoor | undefined;
 }
 
 /** The door's routes. */
@@ -46,6 +58,7 @@ export function createControlDoor(world: World, entra: Entra, site: Site, beyond
   door.get('/calls', (context) =>
     context.json(world.calls.since(Number(context.req.query('since') ?? 0) || 0)),
   );
+  door.get('/pods', (context) => context.json(site.secretSets(context.req.query('host'))));
   door.get('/site', async (context) => context.json(await site.look(context.req.query('host'))));
 
   const clock = (state: ClockState): object => ({ ...state, now: world.clock.now() });
@@ -99,6 +112,8 @@ export function createControlDoor(world: World, entra: Entra, site: Site, beyond
     return context.json({ ok: true });
   });
 
+  if (beyond.azure) addAzureRoutes(door, beyond.azure);
+
   door.notFound((context) =>
     context.json({ error: `${context.req.method} ${context.req.path} does not exist` }, 404),
   );
@@ -110,6 +125,32 @@ export function createControlDoor(world: World, entra: Entra, site: Site, beyond
     return context.json({ error: message }, isCallersFault ? 400 : 500);
   });
   return door;
+}
+
+/** Deliveries of Event Grid, Azure's habits, and news of AKS. */
+function addAzureRoutes(door: Hono, azure: AzureDoor): void {
+  const { eventGrid } = azure;
+  const events = (): object => ({
+    control: eventGrid.control.get(),
+    pending: eventGrid.pending(),
+    deadLetters: eventGrid.deadLetters().length,
+    emitted: eventGrid.log.emitted,
+    dropped: eventGrid.log.dropped,
+  });
+  door.get('/events', (context) => context.json(events()));
+  door.put('/events', async (context) => {
+    eventGrid.control.replace(await context.req.json());
+    return context.json(events());
+  });
+  door.get('/dials', (context) => context.json(azure.dials()));
+  door.put('/dials', async (context) => {
+    azure.turnDials(await context.req.json());
+    return context.json(azure.dials());
+  });
+  door.post('/announcements', async (context) => {
+    const { kind } = z.strictObject({ kind: z.enum(announcements) }).parse(await context.req.json());
+    return context.json({ told: azure.announce(kind) });
+  });
 }
 
 /** Resolves on the next change of the clock, when the caller hangs up, or after the longest poll. */

@@ -16,13 +16,14 @@ import {
 } from 'node:crypto';
 import { Hono } from 'hono';
 import { z } from 'zod';
+import { AuthorizationCodes } from './entra/authorization-codes.ts';
 import {
   type Application,
   GRAPH_SERVICE_PRINCIPAL_ID,
   hashOfSecret,
   type TenantObjects,
 } from './graph/tenant-objects.ts';
-import type { Answer, Directory, Principal } from './neighbours.ts';
+import type { Answer, Directory, Principal, SignedInUser } from './neighbours.ts';
 import type { CallContext, Service, World } from './world.ts';
 
 const HOST = 'login.microsoftonline.com';
@@ -66,6 +67,7 @@ export class Entra implements Directory, Service {
   readonly name = 'entra';
   readonly #world: World;
   readonly #objects: TenantObjects;
+  readonly #codes: AuthorizationCodes;
   readonly #privateKey: KeyObject;
   readonly #publicKey: KeyObject;
   readonly #keyId: string;
@@ -74,6 +76,7 @@ export class Entra implements Directory, Service {
   constructor(world: World, objects: TenantObjects) {
     this.#world = world;
     this.#objects = objects;
+    this.#codes = new AuthorizationCodes(world.clock);
     const keys = world.table<{ pem: string }>('entra/keys');
     if (!keys.has('signing')) {
       const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -263,16 +266,8 @@ export class Entra implements Directory, Service {
     if (tenant) return problem(tenant);
     const found = this.#findClient(app.clientId);
     if ('number' in found) return problem(found);
-    const web = z
-      .looseObject({ redirectUris: z.array(z.string()).default([]) })
-      .safeParse(found.properties['web'] ?? {});
-    if (!web.data?.redirectUris.includes(app.redirectUri)) {
-      return refusal(
-        'AADSTS50011',
-        `The redirect URI '${app.redirectUri}' specified in the request does not match the redirect URIs configured ` +
-          `for the application '${found.appId}'.`,
-      );
-    }
+    const wrongRedirect = this.#redirectProblem(found, app.redirectUri);
+    if (wrongRedirect) return problem(wrongRedirect);
     if (!app.scopes.includes('openid')) {
       return refusal(
         'NoIdToken',
@@ -303,6 +298,58 @@ export class Entra implements Directory, Service {
     }
     const secret = this.#secretProblem(found, app.clientSecret);
     return secret ? problem(secret) : { ok: true };
+  }
+
+  redeemCode(app: Parameters<Directory['redeemCode']>[0], code: string): Answer<{ user: SignedInUser }> {
+    const judged = this.canSignIn(app);
+    return judged.ok ? this.#codes.redeem(app.clientId, app.redirectUri, code) : judged;
+  }
+
+  #redirectProblem(application: Application, redirectUri: string): TokenError | undefined {
+    const web = z
+      .looseObject({ redirectUris: z.array(z.string()).default([]) })
+      .safeParse(application.properties['web'] ?? {});
+    if (web.data?.redirectUris.includes(redirectUri)) return undefined;
+    return {
+      number: 50011,
+      error: 'invalid_request',
+      status: 400,
+      text:
+        `The redirect URI '${redirectUri}' specified in the request does not match the redirect URIs configured ` +
+        `for the application '${application.appId}'.`,
+    };
+  }
+
+  /** The page where people sign in, without the page: whoever `login_hint` names is sent back with a code at once. */
+  #authorize(tenant: string, query: URLSearchParams): Response {
+    const wrongTenant = this.#tenantProblem(tenant);
+    if (wrongTenant) return this.#errorAnswer(wrongTenant);
+    const client = this.#findClient(query.get('client_id') ?? '');
+    if ('number' in client) return this.#errorAnswer(client);
+    const redirectUri = query.get('redirect_uri') ?? '';
+    const wrongRedirect = this.#redirectProblem(client, redirectUri);
+    if (wrongRedirect) return this.#errorAnswer(wrongRedirect);
+    const email = query.get('login_hint') ?? '';
+    if (query.get('response_type') !== 'code' || email === '') {
+      return new Response(
+        `${HOST} has no sign-in page here: response_type must be code, and login_hint the address of who signs in`,
+        { status: 501 },
+      );
+    }
+    const { zoneName } = this.#world.settings.cloudflare;
+    if (!email.toLowerCase().endsWith(`@${zoneName}`)) {
+      return this.#errorAnswer({
+        number: 50020,
+        error: 'invalid_request',
+        status: 400,
+        text: `User account '${email}' from identity provider 'live.com' does not exist in tenant '${zoneName}' and cannot access the application '${client.appId}' in that tenant.`,
+      });
+    }
+    const location = new URL(redirectUri);
+    location.searchParams.set('code', this.#codes.issue(client.appId, redirectUri, email));
+    const state = query.get('state');
+    if (state !== null) location.searchParams.set('state', state);
+    return new Response(null, { status: 302, headers: { location: location.href } });
   }
 
   #tenantProblem(tenant: string): TokenError | undefined {
@@ -400,6 +447,9 @@ export class Entra implements Directory, Service {
       context.json({
         keys: [{ ...this.#publicKey.export({ format: 'jwk' }), kid: this.#keyId, use: 'sig' }],
       }),
+    );
+    routes.get('/:tenant/oauth2/v2.0/authorize', (context) =>
+      this.#authorize(context.req.param('tenant'), new URL(context.req.url).searchParams),
     );
     routes.post('/:tenant/oauth2/v2.0/token', async (context) => {
       const form = new URLSearchParams(await context.req.text());

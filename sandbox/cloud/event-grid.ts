@@ -1,11 +1,10 @@
 /**
  * Event Grid's delivery: takes what the services emit, finds the subscriptions that want it, and delivers at least
  * once, in no particular order, with the real retry schedule in virtual time. What is under way is kept on disk.
- * Over 200 lines because intake, attempt and outcome are one story.
+ * Over 300 lines because intake, attempt and outcome are one story.
  * https://learn.microsoft.com/azure/event-grid/delivery-and-retry
  */
 import { randomUUID } from 'node:crypto';
-import { z } from 'zod';
 import type { Alarm } from '../clock.ts';
 import {
   EVENT_SUBSCRIPTIONS,
@@ -13,15 +12,20 @@ import {
   functionNameOf,
   type SubscriptionBody,
   type SubscriptionHidden,
+  signInOf,
   sourceOf,
   TOPIC_SUBSCRIPTIONS,
 } from './arm/event-grid-subscriptions.ts';
 import type { Frame } from './arm/frame/frame.ts';
 import { isWithin, sameId } from './arm/frame/target.ts';
+import { hasContainer } from './arm/storage-containers.ts';
 import type { FunctionApps } from './arm/web.ts';
+import { DeliverySettings } from './event-grid/delivery-control.ts';
 import { functionUrl, webhookUrl } from './event-grid/endpoint.ts';
 import { envelopeOf, type GridEvent } from './event-grid/envelope.ts';
+import { EventLog } from './event-grid/event-log.ts';
 import { matches } from './event-grid/filters.ts';
+import { authorizationFor, canSignIn } from './event-grid/webhook-token.ts';
 import type { SourceEvent, Table } from './world.ts';
 
 const SECOND = 1000;
@@ -50,27 +54,12 @@ const LEAST_WAITS: Readonly<Record<number, number>> = {
 /** Answers after which it does not try again. */
 const FINAL_FOR_FUNCTIONS = [400, 403, 413];
 const FINAL_FOR_WEBHOOKS = [400, 401, 403, 413];
-/** From the source to the first attempt. */
-const FIRST_DELIVERY = 1 * SECOND;
 const ANSWER_WITHIN = 30 * SECOND;
 /** Real milliseconds: the endpoint is a real program, which no speed of the clock makes faster. */
 const LEAST_REAL_WAIT = 5_000;
 const DEAD_LETTER_AFTER = 5 * MINUTE;
-/** How far apart events get that are dialled to come out of order, or twice. */
-const DISORDER = 30 * SECOND;
-
-const controlSchema = z.strictObject({
-  /** Share of events, 0 to 1, that never arrive. */
-  dropShare: z.number().min(0).max(1).default(0),
-  /** Share of events that arrive twice. */
-  repeatShare: z.number().min(0).max(1).default(0),
-  /** Added to every first delivery, virtual milliseconds. */
-  delayMilliseconds: z.number().nonnegative().default(0),
-  reorder: z.boolean().default(false),
-  /** The same seed makes the same choices. */
-  seed: z.int().default(1),
-});
-export type DeliveryControl = z.infer<typeof controlSchema>;
+/** https://learn.microsoft.com/azure/event-grid/manage-event-delivery: unavailable for so long, and it is dropped. */
+const DEAD_LETTER_PATIENCE = 4 * HOUR;
 
 type Outcome = 'MaxDeliveryAttemptsExceeded' | 'TimeToLiveExceeded' | 'NotRetriable';
 
@@ -107,8 +96,8 @@ export class EventGrid {
   readonly #alarms = new Map<string, Alarm>();
   readonly #underWay = new Map<string, Promise<void>>();
   readonly #closing = new AbortController();
-  #control: DeliveryControl = controlSchema.parse({});
-  #random = randomOf(1);
+  readonly control = new DeliverySettings();
+  readonly log = new EventLog();
 
   /** Listens from now on, and takes up what was under way when the process last ended. */
   constructor(frame: Frame, apps: FunctionApps) {
@@ -119,15 +108,6 @@ export class EventGrid {
     for (const delivery of this.#deliveries.values()) this.#arm(delivery);
     frame.world.onEvent((event) => this.#take(event));
   }
-
-  readonly control = {
-    get: (): DeliveryControl => this.#control,
-    /** Throws ZodError on values that make no sense. */
-    replace: (control: unknown): void => {
-      this.#control = controlSchema.parse(control);
-      this.#random = randomOf(this.#control.seed);
-    },
-  };
 
   deadLetters(): DeadLetter[] {
     return this.#deadLetters.values();
@@ -156,19 +136,29 @@ export class EventGrid {
       const { filter, expirationTimeUtc } = subscription.body.properties;
       if (expirationTimeUtc && Date.parse(expirationTimeUtc) <= now) continue;
       const event: GridEvent = { ...source, topic, id, eventTime: new Date(now).toISOString() };
-      if (matches(filter, event)) this.#enqueue(subscription.id, event, now);
+      if (matches(filter, event)) this.#enqueue(subscription, event, now);
     }
   }
 
-  #enqueue(subscriptionId: string, event: GridEvent, now: number): void {
-    const { dropShare, repeatShare, delayMilliseconds, reorder } = this.#control;
-    if (this.#random() < dropShare) return;
-    const isRepeated = this.#random() < repeatShare;
-    const soonest = now + FIRST_DELIVERY + delayMilliseconds;
-    const disorder = (): number => Math.floor(this.#random() * DISORDER);
-    const times = [soonest + (reorder ? disorder() : 0), ...(isRepeated ? [soonest + disorder()] : [])];
+  #enqueue(subscription: EventSubscription, event: GridEvent, now: number): void {
+    const times = this.control.timesFor(now);
+    this.log.add({
+      id: event.id,
+      type: event.eventType,
+      subject: event.subject,
+      time: event.eventTime,
+      subscription: subscription.name,
+      ...(times.length === 0 ? { dropped: true } : {}),
+    });
     for (const nextAt of times) {
-      this.#keep({ id: randomUUID(), subscriptionId, event, publishedAt: now, nextAt, attempts: 0 });
+      this.#keep({
+        id: randomUUID(),
+        subscriptionId: subscription.id,
+        event,
+        publishedAt: now,
+        nextAt,
+        attempts: 0,
+      });
     }
   }
 
@@ -209,7 +199,7 @@ export class EventGrid {
       return;
     }
     if (delivery.gaveUp !== undefined) {
-      this.#bury(delivery, delivery.gaveUp);
+      this.#bury(subscription, delivery, delivery.gaveUp);
       return;
     }
     const status = await this.#send(subscription, delivery);
@@ -233,17 +223,20 @@ export class EventGrid {
             subscription.hidden.endpointUrl ?? '',
           )
         : functionUrl(this.#apps, name);
-    if (url === undefined) return 0;
+    const signIn = signInOf(subscription);
+    if (url === undefined || !canSignIn(this.#frame, signIn)) return 0;
     const { body, contentType } = envelopeOf(
       delivery.event,
       subscription.body.properties.eventDeliverySchema,
     );
+    const authorization = authorizationFor(this.#frame, signIn);
     const patience = Math.max(LEAST_REAL_WAIT, ANSWER_WITHIN / world.clock.state.speed);
     try {
       const answer = await fetch(url, {
         method: 'POST',
         headers: {
           'content-type': contentType,
+          ...(authorization === undefined ? {} : { authorization }),
           'aeg-event-type': 'Notification',
           'aeg-subscription-name': subscription.name.toUpperCase(),
           'aeg-delivery-count': String(delivery.attempts),
@@ -282,12 +275,21 @@ export class EventGrid {
           : undefined;
     const after = { ...failed, lastAttemptAt: now };
     if (gaveUp === undefined) this.#keep({ ...after, nextAt });
-    else if (hasDeadLetters(subscription)) this.#keep({ ...after, nextAt: now + DEAD_LETTER_AFTER, gaveUp });
+    else if (deadLettersOf(subscription)) this.#keep({ ...after, nextAt: now + DEAD_LETTER_AFTER, gaveUp });
     else this.#deliveries.delete(failed.id);
   }
 
-  #bury(delivery: Delivery, reason: Outcome): void {
+  /** Tries for hours to write to a container that is not there, then drops the event. */
+  #bury(subscription: EventSubscription, delivery: Delivery, reason: Outcome): void {
     const { id, event, subscriptionId, attempts, lastStatus = 0, publishedAt, lastAttemptAt = 0 } = delivery;
+    const place = deadLettersOf(subscription)?.properties;
+    if (!place || !hasContainer(this.#frame, place.resourceId, place.blobContainerName)) {
+      const now = this.#frame.world.clock.now();
+      if (place && now - lastAttemptAt < DEAD_LETTER_PATIENCE) {
+        this.#keep({ ...delivery, nextAt: now + DEAD_LETTER_AFTER });
+      } else this.#deliveries.delete(id);
+      return;
+    }
     this.#deadLetters.set(id, {
       ...event,
       subscriptionId,
@@ -301,8 +303,8 @@ export class EventGrid {
   }
 }
 
-function hasDeadLetters({ body: { properties } }: EventSubscription): boolean {
-  return Boolean(properties.deadLetterDestination ?? properties.deadLetterWithResourceIdentity);
+function deadLettersOf({ body: { properties } }: EventSubscription) {
+  return properties.deadLetterDestination ?? properties.deadLetterWithResourceIdentity?.deadLetterDestination;
 }
 
 /**
@@ -314,15 +316,4 @@ function topicFor(sourceId: string, event: SourceEvent): string | undefined {
   const isManagement = event.eventType.startsWith('Microsoft.Resources.');
   const isGroup = /^\/subscriptions\/[^/]+\/resourcegroups\/[^/]+$/i.test(sourceId);
   return isManagement && isGroup && isWithin(event.subject, sourceId) ? sourceId : undefined;
-}
-
-/** Mulberry32: small, and the same on every machine. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

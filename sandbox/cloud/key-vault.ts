@@ -5,11 +5,11 @@
  * https://learn.microsoft.com/rest/api/keyvault/secrets ; refusals:
  * https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
  */
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { type Secret, type SecretEvent, Secrets, type SecretVersion } from './key-vault/secrets.ts';
-import type { Answer, Neighbours, Principal, VaultResources, Vaults } from './neighbours.ts';
+import type { Answer, Neighbours, Principal, VaultResources, Vaults, VaultVersion } from './neighbours.ts';
 import type { CallContext, Service, World } from './world.ts';
 
 const AUDIENCE = 'https://vault.azure.net';
@@ -98,6 +98,30 @@ export class KeyVault implements Vaults, Service {
       if (!(error instanceof KeyVaultError)) throw error;
       return { ok: false, code: error.inner ?? error.code, reason: error.message };
     }
+  }
+
+  versionsOf(valueHash: string): readonly VaultVersion[] {
+    const time = (seconds: number): string => new Date(seconds * 1000).toISOString();
+    return this.#secrets.all().flatMap(({ host, name, versions }) =>
+      versions.flatMap(({ value, version, created }, index) => {
+        if (createHash('sha256').update(value).digest('hex') !== valueHash) return [];
+        const next = versions[index + 1];
+        return [
+          {
+            vault: host.split('.')[0] ?? '',
+            secret: name,
+            version,
+            createdAt: time(created),
+            supersededAt: next ? time(next.created) : null,
+          },
+        ];
+      }),
+    );
+  }
+
+  /** From now on the end of a secret is announced. Not before: a vault is only known once ARM is. */
+  watchExpiry(): void {
+    this.#secrets.watchExpiry();
   }
 
   forget(host: string): void {

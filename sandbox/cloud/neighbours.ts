@@ -38,6 +38,8 @@ export interface Directory {
   addManagedIdentity(displayName: string): Principal & { readonly appId: string };
   removePrincipal(id: string): void;
   findPrincipal(id: string): Principal | undefined;
+  /** Whether the tenant knows what a token is asked for. */
+  hasAudience(audience: string): boolean;
   /** By client id: how a pod names the identity of its node. */
   findPrincipalByAppId(appId: string): Principal | undefined;
   /** A token for the audience (`https://vault.azure.net`), as the identity endpoint or the IMDS of a node gives it. */
@@ -55,6 +57,25 @@ export interface Directory {
     redirectUri: string;
     scopes: readonly string[];
   }): Answer<object>;
+  /** What that app is told at the token endpoint for a code from `/authorize`: who has signed in, or Entra's refusal. */
+  redeemCode(
+    app: {
+      clientId: string;
+      clientSecret: string;
+      tenantId: string;
+      redirectUri: string;
+      scopes: readonly string[];
+    },
+    code: string,
+  ): Answer<{ user: SignedInUser }>;
+}
+
+/** The claims of an ID token that apps look at. */
+export interface SignedInUser {
+  /** Another one for each app. */
+  readonly sub: string;
+  readonly email: string;
+  readonly name: string;
 }
 
 /** Implemented by arm/key-vault.ts: the vaults that exist now; a soft-deleted one has no host name. */
@@ -99,12 +120,48 @@ export interface Vaults {
   ): Answer<{ value: string; version: string }>;
   /** ARM purged the vault: whatever comes under this host name next starts empty. */
   forget(host: string): void;
+  /** The versions, in any vault, whose value has this SHA-256: how the sandbox recognises what a container has read. */
+  versionsOf(valueHash: string): readonly VaultVersion[];
+}
+
+export interface VaultVersion {
+  readonly vault: string;
+  readonly secret: string;
+  readonly version: string;
+  /** ISO 8601, to the second as vaults keep it. */
+  readonly createdAt: string;
+  /** When the next version came; null while it is the current one. */
+  readonly supersededAt: string | null;
+}
+
+/** What one start of an Open WebUI container read from its environment. */
+export interface SecretSet {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly podUid: string;
+  readonly startedAt: string;
+  /** The same for two starts that read the same values. */
+  readonly hash: string;
+  readonly values: readonly SecretSetValue[];
+  /** There was no moment at which all these values were the vault's current ones. */
+  readonly isMixed: boolean;
+}
+
+export interface SecretSetValue {
+  readonly variable: string;
+  /** The beginning of the value's SHA-256. */
+  readonly hash: string;
+  /** Empty when no vault has had this value. */
+  readonly versions: readonly VaultVersion[];
 }
 
 /** Implemented by registry.ts. */
 export interface Registries {
   /** As a kubelet would pull `registry.azurecr.io/repo:tag` or `…@sha256:…`, with the identity's rights. */
-  pull(image: string, principalId: string): Answer<{ digest: string; software: Software }>;
+  pull(
+    image: string,
+    principalId: string,
+  ): Answer<{ digest: string; software: Software; behaviour?: Behaviour | undefined }>;
   /** Copies an image from a public registry; implements the import action of ARM once it has been accepted. */
   importImage(
     loginServer: string,
@@ -125,6 +182,9 @@ export type Software =
   | 'external-secrets'
   | 'reloader'
   | 'other';
+
+/** How a bad build fails: it ends soon after its start, never gets ready, or is healthy and serves nothing but errors. */
+export type Behaviour = 'crashes' | 'never-ready' | 'broken-page';
 
 /** Implemented by arm/network.ts. */
 export interface Network {
@@ -196,6 +256,15 @@ export interface KubernetesWorld {
   runCommand(clusterId: string, command: string): Promise<{ exitCode: number; logs: string }>;
   /** What answers at `http://<service>.<namespace>.svc.cluster.local:<port>` in the cluster, and if nothing, why. */
   answer(clusterId: string, url: string): Answer<{ pod: string; software: Software }>;
+  /** A request of a pod to such a URL: what the pod that it reaches answers. `path` takes the place of the URL's own. */
+  request(
+    clusterId: string,
+    url: string,
+    request: Request,
+    client: { readonly pod: string; readonly path: string },
+  ): Promise<Answer<{ pod: string; response: Response }>>;
+  /** Every start of an Open WebUI container with the secrets it read, oldest first. */
+  secretSets(clusterId: string): readonly SecretSet[];
   /**
    * The chain from the Service that the ingress names (`http://service.namespace…`; without one, the Service named
    * open-webui) down to the login, link by link, for the sandbox's `GET /site`. Asked of the world as it is now.

@@ -5,7 +5,7 @@
  * https://learn.microsoft.com/rest/api/containerregistry
  */
 import { Hono } from 'hono';
-import type { Answer, Neighbours, Registries, Software } from './neighbours.ts';
+import type { Answer, Neighbours, Registries } from './neighbours.ts';
 import { addAzureRoutes } from './registry/azure-routes.ts';
 import { addDistributionRoutes } from './registry/distribution-routes.ts';
 import { ImageStore, type StoredManifest, UNLOCKED } from './registry/image-store.ts';
@@ -18,7 +18,7 @@ import {
   RegistryError,
 } from './registry/registry-request.ts';
 import { type Access, RegistryTokens } from './registry/registry-tokens.ts';
-import { findUpstreamImage, softwareOf } from './registry/upstream-images.ts';
+import { contentsOf, findUpstreamImage } from './registry/upstream-images.ts';
 import type { CallContext, Service, World } from './world.ts';
 
 const AUDIENCES = [
@@ -66,7 +66,7 @@ export class ContainerRegistry implements Registries, Service {
     return this.#routes.fetch(request, call);
   }
 
-  pull(image: string, principalId: string): Answer<{ digest: string; software: Software }> {
+  pull(image: string, principalId: string): ReturnType<Registries['pull']> {
     const { host, repository, reference } = parseImage(image);
     const failed = (code: string, reason: string): Answer<never> => ({
       ok: false,
@@ -76,7 +76,7 @@ export class ContainerRegistry implements Registries, Service {
     if (!host.endsWith('.azurecr.io')) {
       const found = this.#findUpstream(host, repository, reference);
       if (!found) return failed('NotFound', `${image}: not found`);
-      return { ok: true, digest: found.index.digest, software: softwareOf(found.index.content) };
+      return { ok: true, digest: found.index.digest, ...contentsOf(found.index.content) };
     }
     const registry = this.#findRegistry(host);
     if (!registry) return failed('ENOTFOUND', `dial tcp: lookup ${host}: no such host`);
@@ -88,7 +88,7 @@ export class ContainerRegistry implements Registries, Service {
     }
     const manifest = this.#images.find(host, repository, reference);
     if (!manifest) return failed('NotFound', `${image}: not found`);
-    return { ok: true, digest: manifest.digest, software: softwareOf(manifest.content) };
+    return { ok: true, digest: manifest.digest, ...contentsOf(manifest.content) };
   }
 
   importImage(

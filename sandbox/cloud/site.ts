@@ -4,7 +4,7 @@
  * https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/
  */
 import type { Cloudflare } from './cloudflare.ts';
-import type { Neighbours, SiteLink, SiteLinkName, Software } from './neighbours.ts';
+import type { Neighbours, SecretSet, SiteLink, SiteLinkName } from './neighbours.ts';
 import type { CallContext, Service, World } from './world.ts';
 
 /** The links in the order in which a request meets them. */
@@ -55,32 +55,54 @@ export class Site implements Service {
     return routed.ok || routed.code !== 'ENOTFOUND';
   }
 
-  fetch(request: Request, call: CallContext): Response {
+  async fetch(request: Request, call: CallContext): Promise<Response> {
     const routed = this.#cloudflare.route(call.host);
     if (!routed.ok) return edgeError(530, `error code: ${routed.code}`);
     const [, status] = /^http_status:(\d{3})$/.exec(routed.service) ?? [];
     if (status !== undefined) return new Response(null, { status: Number(status), headers: EDGE_HEADERS });
-    const answered = this.#neighbours.kubernetes.answer(routed.connector.clusterId, routed.service);
+    const { pathname, search } = new URL(request.url);
+    const { clusterId, pod } = routed.connector;
+    const answered = await this.#neighbours.kubernetes.request(clusterId, routed.service, request, {
+      pod,
+      path: pathname + search,
+    });
     if (!answered.ok) return edgeError(502, `error code: 502`);
-    const response = answerOf(answered.software, new URL(request.url).pathname);
+    const { body, status: said, headers } = answered.response;
+    const response = new Response(body, { status: said, headers });
     for (const [name, value] of Object.entries(EDGE_HEADERS)) response.headers.set(name, value);
     return response;
+  }
+
+  /** Which secrets the pods of the cluster behind a host name have read, start by start. */
+  secretSets(host = this.#cloudflare.likelyHost()): readonly SecretSet[] {
+    const clusterId = this.#clusterOf(host);
+    return clusterId === undefined ? [] : this.#neighbours.kubernetes.secretSets(clusterId);
   }
 
   /** Requests the site's first page and judges every link of the chain. */
   async look(host = this.#cloudflare.likelyHost()): Promise<SiteLook> {
     const url = `https://${host}/`;
     const response = this.matches(host)
-      ? this.fetch(new Request(url), { host, caller: 'anonymous' })
+      ? await this.fetch(new Request(url), { host, caller: 'anonymous' })
       : undefined;
     await response?.body?.cancel();
     const status = response?.status ?? 0;
-    const inCluster = await this.#clusterLinks(host);
+    const inCluster = this.#judged(await this.#clusterLinks(host), status);
     const misdirected = this.#misdirected(host, inCluster);
     const found = [...(misdirected ? [misdirected] : []), ...this.#cloudflare.links(host), ...inCluster];
     const links = LINK_ORDER.flatMap((name) => found.find((link) => link.name === name) ?? []);
     const broken = links.find((link) => !link.ok)?.name ?? null;
     return { url, status, ok: status === 200 && broken === null, links, broken };
+  }
+
+  /** A pod may be ready and still have nothing but errors for its users. */
+  #judged(links: readonly SiteLink[], status: number): readonly SiteLink[] {
+    if (status !== 500 || links.some(({ ok }) => !ok)) return links;
+    return links.map((link) =>
+      link.name === 'pods'
+        ? { name: link.name, ok: false, why: `Ready pods answer the first page with ${status}.` }
+        : link,
+    );
   }
 
   /** Every link holds and yet nothing answers where the ingress rule points: then the rule itself is wrong. */
@@ -95,10 +117,14 @@ export class Site implements Service {
   }
 
   async #clusterLinks(host: string): Promise<readonly SiteLink[]> {
-    const routed = this.#cloudflare.route(host);
-    const clusterId = routed.ok ? routed.connector.clusterId : this.#neighbours.clusters.list()[0]?.id;
+    const clusterId = this.#clusterOf(host);
     if (clusterId !== undefined) return this.#neighbours.kubernetes.links(clusterId);
     return LINK_ORDER.slice(3).map((name) => ({ name, ok: false, why: 'There is no cluster.' }));
+  }
+
+  #clusterOf(host: string): string | undefined {
+    const routed = this.#cloudflare.route(host);
+    return routed.ok ? routed.connector.clusterId : this.#neighbours.clusters.list()[0]?.id;
   }
 }
 
@@ -109,31 +135,4 @@ function edgeError(status: number, text: string): Response {
     status,
     headers: { ...EDGE_HEADERS, 'content-type': 'text/plain; charset=UTF-8' },
   });
-}
-
-/** What the program behind the Service says: Open WebUI as it is first seen, anything else by its name. */
-function answerOf(software: Software, path: string): Response {
-  if (software !== 'open-webui') {
-    return new Response(software === 'ollama' ? 'Ollama is running' : software, { status: 200 });
-  }
-  switch (path) {
-    case '/health':
-    case '/ready':
-      return Response.json({ status: true });
-    case '/api/config':
-      return Response.json({
-        status: true,
-        name: 'Open WebUI',
-        default_locale: '',
-        oauth: { providers: { microsoft: 'microsoft' } },
-        features: { auth: true, enable_signup: false, enable_login_form: true, enable_websocket: true },
-      });
-    default:
-      if (path.startsWith('/api/')) return Response.json({ detail: 'Not authenticated' }, { status: 403 });
-      return new Response(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Open WebUI</title></head>' +
-          '<body><h1>Open WebUI</h1><p><a href="/oauth/microsoft/login">Continue with Microsoft</a></p></body></html>',
-        { headers: { 'content-type': 'text/html; charset=utf-8' } },
-      );
-  }
 }

@@ -46,6 +46,8 @@ export interface Settings {
     readonly principalId: string;
     readonly functionAppName: string;
     readonly vaultName: string;
+    /** The function app's own storage account. */
+    readonly storageAccountName: string;
   };
   /** A person with Owner on the subscription and Global Administrator in Entra: breaks and mends things by hand. */
   readonly operator: { readonly principalId: string; readonly userPrincipalName: string };

@@ -1,25 +1,32 @@
 import { toFailure } from '../clients/cloud-failure.ts';
-import type { Activities } from '../orchestrations/activities.ts';
-import type { Store } from '../store/store.ts';
+import type { Activities, KnownLooks } from '../orchestrations/activities.ts';
+import type { StepRecord, Store } from '../store/store.ts';
 import type { Implementation } from './implementation.ts';
 import { loadStack, shapeOf } from './stack.ts';
 
-/** Tells the orchestrator which resources this deployment wants and who waits for whom. */
+/** Tells the orchestrator which resources this deployment wants, who waits for whom, and what was last known of them. */
 export const describeStack =
   (store: Store): Implementation<Activities['describeStack']> =>
   async ({ deployment }) => {
     try {
-      const { wanted } = await loadStack(store, deployment);
-      return {
-        ok: true,
-        shape: shapeOf(wanted),
-        patience: Object.fromEntries(
-          wanted.flatMap(({ key, patienceSeconds }) =>
-            patienceSeconds === undefined ? [] : [[key, patienceSeconds]],
-          ),
+      const [{ wanted }, looks] = await Promise.all([
+        loadStack(store, deployment),
+        store.lastLook(deployment),
+      ]);
+      const patience = Object.fromEntries(
+        wanted.flatMap(({ key, patienceSeconds }) =>
+          patienceSeconds === undefined ? [] : [[key, patienceSeconds]],
         ),
-      };
+      );
+      return { ok: true, stack: { shape: shapeOf(wanted), patience }, known: knownLooks(looks) };
     } catch (error) {
       return { ok: false, failure: toFailure(error) };
     }
   };
+
+const knownLooks = (looks: readonly StepRecord[]): KnownLooks =>
+  Object.fromEntries(
+    looks.flatMap(({ key, state, outputs, readyAt }) =>
+      state === 'ready' && outputs && readyAt ? [[key, { outputs, readyAt: Date.parse(readyAt) }]] : [],
+    ),
+  );

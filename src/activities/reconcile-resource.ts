@@ -64,7 +64,12 @@ const mustPush = (seen: Observed<Outputs>): boolean =>
 function toResult(seen: Observed<Outputs>, did: Did): ReconcileResult {
   switch (seen.state) {
     case 'ready':
-      return { kind: 'ready', did, outputs: seen.outputs };
+      return {
+        kind: 'ready',
+        did,
+        outputs: seen.outputs,
+        ...(seen.notices ? { notices: seen.notices } : {}),
+      };
     case 'changing':
       return {
         kind: 'waiting',

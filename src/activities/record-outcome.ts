@@ -1,22 +1,57 @@
 import { toFailure } from '../clients/cloud-failure.ts';
-import type { Activities } from '../orchestrations/activities.ts';
+import type { Activities, RecordOutcomeInput } from '../orchestrations/activities.ts';
+import type { EventRecord, Settlement } from '../store/inbox.ts';
 import type { Store } from '../store/store.ts';
 import type { Implementation } from './implementation.ts';
+import { receiptsOf } from './receipts.ts';
+import { unannounced } from './unannounced.ts';
 
-/** Closes the records of the operations a run worked for. */
+/** So many events are looked through for what told of a change. */
+const RECENT_EVENTS = 500;
+
+/** Closes the records of what a run worked for: operations, requests, events, and what a sweep has found by itself. */
 export const recordOutcome =
   (store: Store): Implementation<Activities['recordOutcome']> =>
-  async ({ operations, at, failure }) => {
+  async (input) => {
+    const { deployment, run, operations, failure } = input;
+    const at = new Date(input.at).toISOString();
     try {
+      const missed = await countMissed(store, input);
+      const events = await store.inbox.settle(deployment, run, settlementOf(input, at));
+      const receipts = failure ? [] : receiptsOf(input, events);
       for (const { id } of operations) {
         await store.recordOutcome(id, {
           state: failure ? 'failed' : 'succeeded',
-          at: new Date(at).toISOString(),
+          at,
+          receipts,
           ...(failure ? { failure } : {}),
         });
+      }
+      if (input.isSweep) {
+        // An activity may run twice, and counts once.
+        await store.changeDeployment(deployment, ({ missedEvents, sweptAt }) =>
+          sweptAt === at ? {} : { missedEvents: missedEvents + missed, sweptAt: at },
+        );
       }
       return { ok: true };
     } catch (error) {
       return { ok: false, failure: toFailure(error) };
     }
   };
+
+function settlementOf({ operations, failure }: RecordOutcomeInput, at: string): Settlement {
+  const [operation] = operations;
+  return {
+    outcome: failure ? 'failed' : operation ? 'acted' : 'nothing-differed',
+    at,
+    ...(operation ? { operationId: operation.id } : {}),
+    ...(failure ? { reason: failure.message } : {}),
+  };
+}
+
+/** Only a sweep can have missed something; a request asks for changes. */
+async function countMissed(store: Store, input: RecordOutcomeInput): Promise<number> {
+  if (!input.isSweep) return 0;
+  const events: readonly EventRecord[] = await store.inbox.events(input.deployment, RECENT_EVENTS);
+  return unannounced(input.before, input.found, events).length;
+}

@@ -1,26 +1,38 @@
 import { toFailure } from '../clients/cloud-failure.ts';
+import type { Finding, Notice } from '../graph/finding.ts';
+import type { ResourceKey } from '../graph/resource.ts';
 import type { Activities, StepProgress } from '../orchestrations/activities.ts';
+import type { StackResource } from '../resources/index.ts';
 import type { StepRecord, Store } from '../store/store.ts';
 import type { Implementation } from './implementation.ts';
 import { loadStack, shapeOf } from './stack.ts';
 
 const isoTime = (milliseconds: number): string => new Date(milliseconds).toISOString();
 
-/** Writes how far the given resources have got into the operations' records. */
+/** Writes how far the given resources have got into the operations' records, and what was noticed about them. */
 export const recordSteps =
   (store: Store): Implementation<Activities['recordSteps']> =>
   async ({ deployment, operations, steps }) => {
     try {
       const { wanted } = await loadStack(store, deployment);
       const waitsFor = new Map(shapeOf(wanted).map((node) => [node.key, node.waitsFor]));
-      const toRecord = ({ startedAt, readyAt, ...step }: StepProgress): StepRecord => ({
-        ...step,
-        title: wanted.find(({ key }) => key === step.key)?.title ?? step.key,
-        ordinal: wanted.findIndex(({ key }) => key === step.key),
-        waitsFor: waitsFor.get(step.key) ?? [],
-        ...(startedAt === undefined ? {} : { startedAt: isoTime(startedAt) }),
-        ...(readyAt === undefined ? {} : { readyAt: isoTime(readyAt) }),
-      });
+      const hasTrouble = steps.some(({ notices, failure }) => notices || failure);
+      const earlier = hasTrouble ? await store.lastLook(deployment) : [];
+      const toRecord = ({ startedAt, readyAt, notices = [], ...step }: StepProgress): StepRecord => {
+        const resource = wanted.find(({ key }) => key === step.key);
+        const before = earlier.find(({ key }) => key === step.key)?.findings ?? [];
+        const failed = step.state === 'failed' && step.failure ? [asNotice(step, resource)] : [];
+        const findings = [...failed, ...notices].map((notice) => sinceWhen(step.key, notice, before));
+        return {
+          ...step,
+          title: resource?.title ?? step.key,
+          ordinal: wanted.findIndex(({ key }) => key === step.key),
+          waitsFor: waitsFor.get(step.key) ?? [],
+          ...(findings.length > 0 ? { findings } : {}),
+          ...(startedAt === undefined ? {} : { startedAt: isoTime(startedAt) }),
+          ...(readyAt === undefined ? {} : { readyAt: isoTime(readyAt) }),
+        };
+      };
       await store.recordSteps(
         deployment,
         operations.map(({ id }) => id),
@@ -31,3 +43,21 @@ export const recordSteps =
       return { ok: false, failure: toFailure(error) };
     }
   };
+
+/** The same trouble as before has been there since then. */
+function sinceWhen(resource: ResourceKey, notice: Notice, before: readonly Finding[]): Finding {
+  const known = before.find(({ id }) => id === notice.id);
+  return { ...notice, resource, since: known?.since ?? new Date().toISOString() };
+}
+
+/** What a resource failed with, as a finding. */
+function asNotice({ key, failure }: StepProgress, resource: StackResource | undefined): Notice {
+  return {
+    id: failure?.code ?? 'failed',
+    severity: 'error',
+    what: `${resource?.title ?? key}: ${failure?.message ?? 'failed'}`,
+    evidence: failure?.code ?? '',
+    breaks: 'it is not as asked, and what depends on it is not looked after',
+    remedy: 'put right what is said here; the next regular look goes on by itself, a PUT of the spec at once',
+  };
+}

@@ -4,14 +4,18 @@ import type { Activities } from '../orchestrations/activities.ts';
 import type { Store } from '../store/store.ts';
 import { describeStack } from './describe-stack.ts';
 import type { Implementation } from './implementation.ts';
+import { openOperation } from './open-operation.ts';
 import { reconcileResource } from './reconcile-resource.ts';
 import { recordOutcome } from './record-outcome.ts';
 import { recordSteps } from './record-steps.ts';
+import { takeRequests } from './take-requests.ts';
 
 /** Every activity by its name: the table of contents. */
 export function registerActivities(store: Store, clientsFor: (subscriptionId: string) => Clients): void {
   const implementations: { [Name in keyof Activities]: Implementation<Activities[Name]> } = {
+    takeRequests: takeRequests(store),
     describeStack: describeStack(store),
+    openOperation: openOperation(store),
     reconcileResource: reconcileResource(store, clientsFor),
     recordSteps: recordSteps(store),
     recordOutcome: recordOutcome(store),

@@ -34,12 +34,13 @@ export async function loadStack(store: Store, deployment: string): Promise<Loade
 }
 
 function rememberedOf(store: Store, record: DeploymentRecord): Remembered {
-  const digests = new Set(record.quarantine.map(({ digest }) => digest));
+  const known = new Map(record.quarantine.map((image) => [image.digest, image]));
   const rotateAfter = Object.entries(record.rotateAfter).map(([name, at]) => [name, new Date(at)]);
   return {
     rotateAfter: Object.fromEntries(rotateAfter),
     quarantine: {
-      has: (digest) => digests.has(digest),
+      has: (digest) => known.has(digest),
+      of: (repository) => [...known.values()].filter((image) => image.repository === repository),
       add: async (image) => {
         const entry = { ...image, since: new Date().toISOString() };
         await store.changeDeployment(record.name, ({ quarantine }) => ({
@@ -47,7 +48,7 @@ function rememberedOf(store: Store, record: DeploymentRecord): Remembered {
             ? quarantine
             : [...quarantine, entry],
         }));
-        digests.add(image.digest);
+        if (!known.has(image.digest)) known.set(image.digest, entry);
       },
     },
   };

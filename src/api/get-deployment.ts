@@ -1,18 +1,19 @@
 /** GET /api/deployments/{name}: the spec as given, and what was seen of the stack when it was last looked at. */
 import type { HttpHandler } from '@azure/functions';
-import { deploymentName } from '../spec/spec.ts';
+import type { Finding, Severity } from '../graph/finding.ts';
 import { loadDeployment } from './deployment-state.ts';
+import { findDeployment } from './find-deployment.ts';
 import { refuse } from './problem.ts';
 import { type ApiDependencies, answering, deploymentUrl, operationUrl, respond } from './respond.ts';
 
 /** Its ETag is that of the spec, for If-Match: the rest of the answer changes without anybody's doing. */
 export const getDeployment = ({ store }: ApiDependencies): HttpHandler =>
   answering(async (request, context) => {
-    const name = request.params['name'] ?? '';
-    const record = deploymentName.safeParse(name).success ? await store.findDeployment(name) : undefined;
+    const record = await findDeployment(store, request.params['name']);
     if (!record) {
       return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
     }
+    const { name } = record;
     const { state, progress, resources, lastOperation } = await loadDeployment(store, record);
     return respond(
       200,
@@ -39,8 +40,19 @@ export const getDeployment = ({ store }: ApiDependencies): HttpHandler =>
               },
             }
           : {}),
-        resources: resources.map(({ ordinal: _, ...resource }) => resource),
+        findings: resources.flatMap(({ findings = [] }) => findings).toSorted(bySeverity),
+        quarantine: record.quarantine,
+        missedEvents: record.missedEvents,
+        ...(record.sweptAt === undefined ? {} : { sweptAt: record.sweptAt }),
+        resources: resources.map(({ ordinal: _, findings: __, ...resource }) => resource),
       },
       { etag: record.etag },
     );
   });
+
+const severities: readonly Severity[] = ['error', 'warning', 'info'];
+
+/** The worst first, the oldest of them first. */
+const bySeverity = (one: Finding, other: Finding): number =>
+  severities.indexOf(one.severity) - severities.indexOf(other.severity) ||
+  one.since.localeCompare(other.since);

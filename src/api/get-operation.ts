@@ -32,7 +32,8 @@ export const getOperation = ({ store }: ApiDependencies): HttpHandler =>
         failure: operation.failure,
         progress: countSteps(operation.steps),
         criticalPath: criticalPath(operation.steps),
-        steps: operation.steps.map(({ ordinal: _, outputs: __, ...step }) => ({
+        receipts: operation.receipts,
+        steps: operation.steps.map(({ ordinal: _, outputs: __, findings: ___, ...step }) => ({
           ...step,
           seconds: secondsOf(step),
         })),

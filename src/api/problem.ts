@@ -4,21 +4,30 @@
  */
 import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions';
 import type { Problem as FieldProblem } from '../spec/problem.ts';
+import type { ReadBody } from '../spec/read-body.ts';
 
 const kinds = {
   'malformed-body': { status: 400, title: 'The body cannot be read' },
   'invalid-spec': { status: 400, title: 'The spec is not valid' },
+  'invalid-request': { status: 400, title: 'The request is not valid' },
   'not-found': { status: 404, title: 'There is no such thing' },
   'name-taken': { status: 409, title: 'Another deployment has what this spec asks for' },
   'changed-meanwhile': { status: 409, title: 'Somebody else is changing the same deployment' },
   'precondition-failed': { status: 412, title: 'The deployment is not as the request expects it' },
-  'too-large': { status: 413, title: 'The spec is too large' },
+  'too-large': { status: 413, title: 'The body is too large' },
   'unsupported-body': { status: 415, title: 'The body has a form that is not understood' },
   unexpected: { status: 500, title: 'Something went wrong here' },
-  'not-started': { status: 503, title: 'The spec is stored, but the work could not be started' },
+  'not-started': { status: 503, title: 'What was asked for is stored, but the work could not be started' },
 } as const;
 
 export type ProblemKind = keyof typeof kinds;
+
+/** What a body that cannot be read is answered with. */
+export const bodyProblems: Readonly<Record<Extract<ReadBody, { ok: false }>['reason'], ProblemKind>> = {
+  malformed: 'malformed-body',
+  'too-large': 'too-large',
+  unsupported: 'unsupported-body',
+};
 
 export interface ProblemDetails {
   /** One or two sentences about this case, without anything secret. */

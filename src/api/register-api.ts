@@ -1,9 +1,12 @@
 /** The HTTP door: every route and its handler. */
 import { app } from '@azure/functions';
 import { input } from 'durable-functions';
+import { deleteQuarantine } from './delete-quarantine.ts';
 import { getDeployment } from './get-deployment.ts';
+import { getEvents } from './get-events.ts';
 import { getOperation } from './get-operation.ts';
 import { listDeployments } from './list-deployments.ts';
+import { postRotate } from './post-rotate.ts';
 import { putDeployment } from './put-deployment.ts';
 import type { ApiDependencies } from './respond.ts';
 import { schema } from './schema.ts';
@@ -13,9 +16,29 @@ export function registerApi(dependencies: ApiDependencies): void {
     methods: ['PUT'],
     route: 'deployments/{name}',
     authLevel: 'function',
-    // What `lookAgain` reaches the engine through; without it the invocation has no client.
+    // What `wake` reaches the engine through; without it the invocation has no client.
     extraInputs: [input.durableClient()],
     handler: putDeployment(dependencies),
+  });
+  app.http('postRotate', {
+    methods: ['POST'],
+    route: 'deployments/{name}/rotate',
+    authLevel: 'function',
+    extraInputs: [input.durableClient()],
+    handler: postRotate(dependencies),
+  });
+  app.http('deleteQuarantine', {
+    methods: ['DELETE'],
+    route: 'deployments/{name}/quarantine/{digest}',
+    authLevel: 'function',
+    extraInputs: [input.durableClient()],
+    handler: deleteQuarantine(dependencies),
+  });
+  app.http('getEvents', {
+    methods: ['GET'],
+    route: 'deployments/{name}/events',
+    authLevel: 'function',
+    handler: getEvents(dependencies),
   });
   app.http('getDeployment', {
     methods: ['GET'],

@@ -5,11 +5,8 @@ import { refuse } from './problem.ts';
 
 export interface ApiDependencies {
   readonly store: Store;
-  /** Hands an operation over to the engine; resolves once it is certain to be taken up, rejects when it is not. */
-  readonly lookAgain: (
-    context: InvocationContext,
-    request: { readonly deployment: string; readonly operationId: string },
-  ) => Promise<void>;
+  /** Wakes a deployment's run; resolves once it is certain to look into the inbox, rejects when it is not. */
+  readonly wake: (context: InvocationContext, deployment: string) => Promise<void>;
   readonly now?: () => Date;
 }
 

@@ -8,6 +8,7 @@ import type { AuthorizationManagementClient } from '@azure/arm-authorization';
 import type { ComputeManagementClient } from '@azure/arm-compute';
 import type { ContainerRegistryManagementClient } from '@azure/arm-containerregistry';
 import type { ContainerServiceClient } from '@azure/arm-containerservice';
+import type { EventGridManagementClient } from '@azure/arm-eventgrid';
 import type { KeyVaultManagementClient } from '@azure/arm-keyvault';
 import type { ManagedServiceIdentityClient } from '@azure/arm-msi';
 import type { NetworkManagementClient } from '@azure/arm-network';
@@ -19,7 +20,28 @@ import type { ContainerRegistryClient } from '@azure/container-registry';
 import type { SecretClient } from '@azure/keyvault-secrets';
 import type { Client as RestClient } from '@azure-rest/core-client';
 import type Cloudflare from 'cloudflare';
+import type { ClientLogin, LoginAnswer } from './entra-token.ts';
 import type { KubernetesApi } from './kubernetes-api.ts';
+import type { SiteAnswer } from './site.ts';
+
+/** Where Event Grid is to deliver to, as far as the app's settings say. */
+export interface EventDelivery {
+  readonly target:
+    | { readonly kind: 'function' /** ARM id of the app's site. */; readonly functionAppId: string }
+    | {
+        readonly kind: 'webhook';
+        readonly audience: string;
+        readonly tenantId: string;
+        /** Read from the vault each time. It carries a key: it is sent, and never kept or shown. */
+        url(): Promise<string>;
+      };
+  readonly deadLetters?: {
+    /** ARM id of the storage account. */
+    readonly storageId: string;
+    /** For the account's own subscription, which need not be that of the other clients. */
+    storage(): StorageManagementClient;
+  };
+}
 
 export interface Clients {
   resources(): ResourceManagementClient;
@@ -33,16 +55,23 @@ export interface Clients {
   clusters(): ContainerServiceClient;
   compute(): ComputeManagementClient;
   registries(): ContainerRegistryManagementClient;
+  eventGrid(): EventGridManagementClient;
+  /** Undefined where nothing is set up to receive events. */
+  eventDelivery(): EventDelivery | undefined;
   /** `vaultUrl` as ARM reports it, `https://<name>.vault.azure.net/`. */
   secrets(vaultUrl: string): SecretClient;
   /** Manifests and tags of a registry, by its login server. */
   registryContent(loginServer: string): ContainerRegistryClient;
   /** Microsoft Graph v1.0. */
   graph(): RestClient;
+  /** Whether Microsoft Entra lets an application in with this secret. */
+  login(as: ClientLogin): Promise<LoginAnswer>;
   /** Its API token is read from the control plane's own vault on first use. */
   cloudflare(): Promise<Cloudflare>;
   /** The API server of an AKS cluster, by resource group and name; credentials are fetched on first use. */
   kubernetes(resourceGroup: string, cluster: string): Promise<KubernetesApi>;
+  /** What the first page of the public site answers, by its host name. */
+  site(hostName: string): Promise<SiteAnswer>;
   /** A bearer token of the app's own identity for an audience, for the few protocols that take it by hand. */
   token(scope: string): Promise<string>;
   /** Entra object id of the identity this app runs as, from its own token. */

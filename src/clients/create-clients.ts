@@ -2,6 +2,7 @@ import { AuthorizationManagementClient } from '@azure/arm-authorization';
 import { ComputeManagementClient } from '@azure/arm-compute';
 import { ContainerRegistryManagementClient } from '@azure/arm-containerregistry';
 import { ContainerServiceClient } from '@azure/arm-containerservice';
+import { EventGridManagementClient } from '@azure/arm-eventgrid';
 import { KeyVaultManagementClient } from '@azure/arm-keyvault';
 import { ManagedServiceIdentityClient } from '@azure/arm-msi';
 import { NetworkManagementClient } from '@azure/arm-network';
@@ -14,11 +15,13 @@ import type { TokenCredential } from '@azure/identity';
 import { SecretClient } from '@azure/keyvault-secrets';
 import type { Config } from '../config.ts';
 import { fatal, retryable } from '../graph/failure.ts';
-import type { Clients } from './clients.ts';
+import type { Clients, EventDelivery } from './clients.ts';
 import { createCloudflare } from './cloudflare.ts';
+import { requestLogin } from './entra-token.ts';
 import { rememberErrorBody } from './error-body.ts';
 import { createGraph } from './graph.ts';
 import { connectKubernetes } from './kubernetes-client.ts';
+import { requestSite } from './site.ts';
 
 /** A cluster made anew under the same name has another certificate, and a Cloudflare token may be exchanged. */
 const CONNECTION_LIFETIME_MS = 300_000;
@@ -44,6 +47,7 @@ export function createClients(config: Config, credential: TokenCredential, subsc
   const secrets = keyed((vaultUrl) => new SecretClient(vaultUrl, credential, pipeline));
   const clusters = once(() => new ContainerServiceClient(credential, subscriptionId, newer));
   const cloudflare = renewed(() => createCloudflare(() => readSecret(secrets, config.cloudflareTokenSecret)));
+  const storageOf = keyed((subscription) => new StorageManagementClient(credential, subscription, newer));
   const connections = keyed((address) => {
     const [resourceGroup = '', cluster = ''] = address.split('/');
     return renewed(() =>
@@ -64,11 +68,13 @@ export function createClients(config: Config, credential: TokenCredential, subsc
     identities: once(() => new ManagedServiceIdentityClient(credential, subscriptionId, older)),
     vaults: once(() => new KeyVaultManagementClient(credential, subscriptionId, newer)),
     authorization: once(() => new AuthorizationManagementClient(credential, subscriptionId, older)),
-    storage: once(() => new StorageManagementClient(credential, subscriptionId, newer)),
+    storage: () => storageOf(subscriptionId),
     postgres: once(() => new PostgreSQLManagementFlexibleServerClient(credential, subscriptionId, older)),
     clusters,
     compute: once(() => new ComputeManagementClient(credential, subscriptionId, newer)),
     registries: once(() => new ContainerRegistryManagementClient(credential, subscriptionId, newer)),
+    eventGrid: once(() => new EventGridManagementClient(credential, subscriptionId, older)),
+    eventDelivery: once(() => eventDelivery(config, secrets, storageOf)),
     secrets,
     registryContent: keyed(
       (loginServer) =>
@@ -78,8 +84,10 @@ export function createClients(config: Config, credential: TokenCredential, subsc
         }),
     ),
     graph: once(() => createGraph(cloud, credential)),
+    login: (as) => requestLogin(cloud, as),
     cloudflare,
     kubernetes: (resourceGroup, cluster) => connections(`${resourceGroup}/${cluster}`)(),
+    site: requestSite,
     token,
     ownPrincipalId: async () => objectIdOf(await token(scope)),
   };
@@ -95,6 +103,29 @@ export function objectIdOf(accessToken: string): string {
     throw fatal('TokenWithoutObjectId', 'the token of the control plane does not say whose it is');
   }
   return oid;
+}
+
+function eventDelivery(
+  { eventTarget, deadLetterStorageId }: Config,
+  secrets: Clients['secrets'],
+  storageOf: (subscriptionId: string) => StorageManagementClient,
+): EventDelivery | undefined {
+  if (!eventTarget) return undefined;
+  const [, , subscription = ''] = deadLetterStorageId?.split('/') ?? [];
+  return {
+    target:
+      eventTarget.kind === 'function'
+        ? eventTarget
+        : {
+            kind: 'webhook',
+            audience: eventTarget.audience,
+            tenantId: eventTarget.tenantId,
+            url: () => readSecret(secrets, eventTarget.urlSecret),
+          },
+    ...(deadLetterStorageId === undefined
+      ? {}
+      : { deadLetters: { storageId: deadLetterStorageId, storage: () => storageOf(subscription) } }),
+  };
 }
 
 async function readSecret(secrets: Clients['secrets'], address: string): Promise<string> {

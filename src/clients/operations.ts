@@ -21,7 +21,9 @@ const operationsOf = (clients: Clients): Map<string, Poller> => {
   return known;
 };
 
-const hasEnded = ({ isDone }: Poller): boolean => (typeof isDone === 'function' ? isDone() : isDone);
+/** Asked on the poller itself: the oldest ones (Event Grid's) are classes. */
+const hasEnded = (poller: Poller): boolean =>
+  typeof poller.isDone === 'function' ? poller.isDone() : poller.isDone;
 
 /**
  * Sends an operation and remembers it under the key of what it works on. The newer SDKs' pollers are thenables that

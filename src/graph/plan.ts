@@ -9,8 +9,8 @@ import type { Outputs, ResourceKey } from './resource.ts';
 export type GraphShape = readonly { readonly key: ResourceKey; readonly waitsFor: readonly ResourceKey[] }[];
 
 export type StepState =
-  /** Has not been looked at in this operation. */
-  | { readonly kind: 'pending' }
+  /** To be looked at; `was`: what it told when it was last ready, if that is known. */
+  | { readonly kind: 'pending'; readonly was?: Outputs }
   | { readonly kind: 'ready'; readonly outputs: Outputs }
   /** Looked at, moving or expected to move; due again at `dueAt` (milliseconds since 1970). */
   | {
@@ -20,8 +20,9 @@ export type StepState =
       readonly since: number;
       /** Failed looks in a row: the pauses between them grow. */
       readonly failures: number;
+      readonly was?: Outputs;
     }
-  | { readonly kind: 'failed'; readonly failure: Failure }
+  | { readonly kind: 'failed'; readonly failure: Failure; readonly was?: Outputs }
   /** Cannot move because `by` failed. */
   | { readonly kind: 'blocked'; readonly by: ResourceKey };
 
@@ -48,6 +49,10 @@ export function assertAcyclic(shape: GraphShape): void {
   };
   for (const { key } of shape) visit(key, []);
 }
+
+/** Those that wait for `key` directly. */
+export const dependentsOf = (shape: GraphShape, key: ResourceKey): readonly ResourceKey[] =>
+  shape.filter(({ waitsFor }) => waitsFor.includes(key)).map((node) => node.key);
 
 /** The failed resource that keeps this one from moving, if any. */
 function blockerOf(shape: GraphShape, steps: Steps, key: ResourceKey): ResourceKey | undefined {

@@ -3,7 +3,9 @@
  * code; `src/activities` implements it. Everything here crosses the durable boundary as JSON, so it is kept small.
  */
 import type { Failure } from '../graph/failure.ts';
+import type { Notice } from '../graph/finding.ts';
 import type { GraphShape } from '../graph/plan.ts';
+import type { Cause, Look, OperationKind } from '../graph/request.ts';
 import type { Difference, Outputs, ResourceKey } from '../graph/resource.ts';
 
 export interface OperationReference {
@@ -17,6 +19,44 @@ export interface StackDescription {
   readonly shape: GraphShape;
   /** Seconds, where a resource deviates from the default. */
   readonly patience: Readonly<Partial<Record<ResourceKey, number>>>;
+}
+
+/** What a resource told when it was last found ready. */
+export interface KnownLook {
+  readonly outputs: Outputs;
+  /** Milliseconds since 1970. */
+  readonly readyAt: number;
+}
+export type KnownLooks = Readonly<Partial<Record<ResourceKey, KnownLook>>>;
+
+export interface TakeRequestsInput {
+  readonly deployment: string;
+  /** Marks what this run has taken. */
+  readonly run: string;
+  /** Grows by one with each call of a run: asked twice, the same batch is the same requests. */
+  readonly batch: number;
+}
+
+/** What waited in a deployment's inbox, put together. */
+export interface TakenRequests {
+  readonly count: number;
+  /** Where to look, as far as somebody has a reason to. */
+  readonly look: Look;
+  /** It is time to look at everything, too. */
+  readonly isSweep: boolean;
+  /** Operations that were entered by the door that asked. */
+  readonly operations: readonly OperationReference[];
+  /** For the operation that is opened if there turns out to be work; absent when nothing was waiting. */
+  readonly cause?: Cause;
+  readonly kind: OperationKind;
+}
+
+export interface OpenOperationInput {
+  readonly deployment: string;
+  readonly id: string;
+  readonly kind: OperationKind;
+  readonly cause: Cause;
+  readonly at: number;
 }
 
 export interface ReconcileInput {
@@ -35,7 +75,7 @@ export type ReconcileResult = {
   /** What was found wrong before `ensure` was called. */
   readonly differences?: readonly Difference[];
 } & (
-  | { readonly kind: 'ready'; readonly outputs: Outputs }
+  | { readonly kind: 'ready'; readonly outputs: Outputs; readonly notices?: readonly Notice[] }
   | { readonly kind: 'waiting'; readonly reason: string; readonly retryAfterSeconds?: number }
   /** A retryable failure is looked at again until the resource's patience ends; a fatal one at once ends it. */
   | { readonly kind: 'failed'; readonly failure: Failure }
@@ -51,6 +91,7 @@ export interface StepProgress {
   readonly failure?: Failure;
   readonly differences?: readonly Difference[];
   readonly outputs?: Outputs;
+  readonly notices?: readonly Notice[];
   /** When it was first looked at. */
   readonly startedAt?: number;
   readonly readyAt?: number;
@@ -63,14 +104,27 @@ export interface RecordStepsInput {
 }
 
 export interface RecordOutcomeInput {
+  readonly deployment: string;
+  readonly run: string;
+  /** Empty when there was nothing to do. */
   readonly operations: readonly OperationReference[];
   readonly at: number;
-  readonly failure?: Failure & { readonly key: ResourceKey };
+  readonly failure?: Failure & { readonly key?: ResourceKey };
+  /** Everything was looked at because it was time to, and nobody asked for a change meanwhile. */
+  readonly isSweep: boolean;
+  /** What was known of the resources that events tell about, before the run. */
+  readonly before: KnownLooks;
+  /** The same resources as they were found. */
+  readonly found: readonly StepProgress[];
 }
 
 /** Name, input and output of every activity. */
 export interface Activities {
-  describeStack: (input: { readonly deployment: string }) => Answered<StackDescription>;
+  takeRequests: (input: TakeRequestsInput) => Answered<{ readonly taken: TakenRequests }>;
+  describeStack: (input: {
+    readonly deployment: string;
+  }) => Answered<{ readonly stack: StackDescription; readonly known: KnownLooks }>;
+  openOperation: (input: OpenOperationInput) => Answered<object>;
   reconcileResource: (input: ReconcileInput) => ReconcileResult;
   recordSteps: (input: RecordStepsInput) => Answered<object>;
   recordOutcome: (input: RecordOutcomeInput) => Answered<object>;

@@ -4,9 +4,10 @@
  */
 import { DEFAULT_PATIENCE, pauseSeconds } from '../graph/pace.ts';
 import type { GraphShape, StepState, Steps } from '../graph/plan.ts';
-import { blocked } from '../graph/plan.ts';
-import type { ResourceKey } from '../graph/resource.ts';
-import type { ReconcileResult, StackDescription, StepProgress } from './activities.ts';
+import { blocked, dependentsOf } from '../graph/plan.ts';
+import type { Look } from '../graph/request.ts';
+import type { Outputs, ResourceKey } from '../graph/resource.ts';
+import type { KnownLooks, ReconcileResult, StackDescription, StepProgress } from './activities.ts';
 
 export interface Progress {
   readonly steps: Steps;
@@ -17,9 +18,50 @@ export interface Progress {
 
 export const noProgress: Progress = { steps: {}, records: {}, unrecorded: [] };
 
-/** The same resources, all to be looked at again; what has been done to them so far stays known. */
-export function lookAtAllAgain(progress: Progress): Progress {
-  return { ...progress, steps: {} };
+/**
+ * Looks again where it is asked to; what has been done so far stays known. Whatever depends on it follows if it turns
+ * out to have changed.
+ */
+export function lookAgainAt(progress: Progress, look: Look): Progress {
+  const keys = look === 'all' ? (Object.keys(progress.steps) as ResourceKey[]) : look;
+  return { ...progress, steps: { ...progress.steps, ...pending(progress.steps, keys) } };
+}
+
+/**
+ * Where a run begins that is to look at a part of a stack: the rest is taken as it was last found, if it was ready
+ * then. What was not ready is looked at, too.
+ */
+export function startFrom(known: KnownLooks, shape: GraphShape, look: Look): Progress {
+  const ready: Steps = Object.fromEntries(
+    shape.flatMap(({ key }) => {
+      const seen = known[key];
+      return seen ? [[key, { kind: 'ready', outputs: seen.outputs } satisfies StepState]] : [];
+    }),
+  );
+  const keys = look === 'all' ? shape.map(({ key }) => key) : look;
+  return { ...noProgress, steps: { ...ready, ...pending(ready, keys) } };
+}
+
+function pending(steps: Steps, keys: readonly ResourceKey[]): Steps {
+  return Object.fromEntries(
+    keys.map((key) => {
+      const was = lastOutputs(steps[key]);
+      return [key, { kind: 'pending', ...(was ? { was } : {}) } satisfies StepState];
+    }),
+  );
+}
+
+function lastOutputs(state: StepState | undefined): Outputs | undefined {
+  switch (state?.kind) {
+    case 'ready':
+      return state.outputs;
+    case 'pending':
+    case 'waiting':
+    case 'failed':
+      return state.was;
+    default:
+      return undefined;
+  }
 }
 
 /** Takes in what one look gave that was taken from `began` to `now`, in milliseconds since 1970. */
@@ -28,11 +70,15 @@ export function advance(
   key: ResourceKey,
   result: ReconcileResult,
   { began, now }: { readonly began: number; readonly now: number },
-  patience: StackDescription['patience'],
+  { shape, patience }: StackDescription,
 ): Progress {
   const earlier = progress.records[key];
-  const state = nextState(progress.steps[key], key, result, now, patience[key] ?? DEFAULT_PATIENCE);
+  const before = progress.steps[key];
+  const state = nextState(before, key, result, now, patience[key] ?? DEFAULT_PATIENCE);
   const differences = result.differences ?? earlier?.differences;
+  const isSame = result.kind === 'ready' && !hasChanged(before, result.outputs);
+  // Found as it was left: a second look is no second achievement.
+  const isSecond = isSame && result.did === 'nothing' && earlier?.state === 'ready';
   const record: StepProgress = {
     key,
     state: state.kind === 'ready' || state.kind === 'failed' ? state.kind : 'waiting',
@@ -43,9 +89,23 @@ export function advance(
     ...(state.kind === 'failed' ? { failure: state.failure } : {}),
     ...(state.kind === 'waiting' && result.kind === 'failed' ? { failure: result.failure } : {}),
     ...(differences === undefined ? {} : { differences }),
-    ...(result.kind === 'ready' ? { outputs: result.outputs, readyAt: now } : {}),
+    ...(result.kind === 'ready'
+      ? { outputs: result.outputs, readyAt: isSecond ? (earlier.readyAt ?? now) : now }
+      : {}),
+    ...(result.kind === 'ready' && result.notices?.length ? { notices: result.notices } : {}),
   };
-  return remember({ ...progress, steps: { ...progress.steps, [key]: state } }, record);
+  const hasMoved = result.kind === 'ready' && !isSecond && !(isSame && record.did === 'nothing');
+  // Those that have had a look follow what they depend on, at once; the others' turn comes anyway.
+  const followers = hasMoved
+    ? dependentsOf(shape, key).filter((follower) => progress.steps[follower] !== undefined)
+    : [];
+  const steps = { ...progress.steps, ...pending(progress.steps, followers), [key]: state };
+  return remember({ ...progress, steps }, record);
+}
+
+/** Outputs are plain data, made in the same order each time. */
+function hasChanged(before: StepState | undefined, outputs: Outputs): boolean {
+  return JSON.stringify(lastOutputs(before)) !== JSON.stringify(outputs);
 }
 
 function nextState(
@@ -56,8 +116,10 @@ function nextState(
   patienceSeconds: number,
 ): StepState {
   if (result.kind === 'ready') return { kind: 'ready', outputs: result.outputs };
+  const was = lastOutputs(earlier);
+  const kept = was ? { was } : {};
   if (result.kind === 'failed' && result.failure.kind === 'fatal')
-    return { kind: 'failed', failure: result.failure };
+    return { kind: 'failed', failure: result.failure, ...kept };
   const since = earlier?.kind === 'waiting' ? earlier.since : now;
   if (now - since > patienceSeconds * 1000) {
     const waited = Math.round((now - since) / 60_000);
@@ -71,17 +133,24 @@ function nextState(
               code: 'TookTooLong',
               message: `${key} was not ready after ${waited} minutes: ${result.reason}`,
             },
+      ...kept,
     };
   }
   const failures = result.kind === 'failed' ? (earlier?.kind === 'waiting' ? earlier.failures : 0) + 1 : 0;
   const retryAfter = result.kind === 'failed' ? result.failure.retryAfterSeconds : result.retryAfterSeconds;
-  return { kind: 'waiting', since, failures, dueAt: now + pauseSeconds(failures, retryAfter) * 1000 };
+  return {
+    kind: 'waiting',
+    since,
+    failures,
+    dueAt: now + pauseSeconds(failures, retryAfter) * 1000,
+    ...kept,
+  };
 }
 
 /** Enters what is going to be looked at into the record, so that people see from the start how much there is. */
 export function notePending(progress: Progress, shape: GraphShape): Progress {
   return shape
-    .filter(({ key }) => progress.records[key] === undefined)
+    .filter(({ key }) => progress.records[key] === undefined && progress.steps[key]?.kind !== 'ready')
     .reduce<Progress>(
       (so, { key }) => remember(so, { key, state: 'pending', did: 'nothing', looks: 0 }),
       progress,
@@ -92,6 +161,8 @@ export function notePending(progress: Progress, shape: GraphShape): Progress {
 export function noteBlocked(progress: Progress, shape: GraphShape): Progress {
   let result = progress;
   for (const [key, by] of blocked(shape, progress.steps)) {
+    // It was as asked when it was last looked at, and what it waits for failed only now: it stays as it is.
+    if (progress.steps[key]?.kind === 'ready') continue;
     const earlier = progress.records[key];
     result = remember(result, {
       key,
@@ -113,8 +184,27 @@ function remember(progress: Progress, record: StepProgress): Progress {
   };
 }
 
+/**
+ * Whether there has to be an operation that tells of this. What a sweep finds failed once more is a finding already, and
+ * would be an operation every few minutes.
+ */
+export const isWorthTelling = ({ records }: Progress, isSweep: boolean): boolean =>
+  Object.values(records).some(
+    (record) =>
+      record &&
+      (record.state === 'failed'
+        ? !isSweep
+        : record.did !== 'nothing' || (record.state === 'waiting' && !isSweep)),
+  );
+
 /** The records the store has still to be told. */
 export const toRecord = (progress: Progress): readonly StepProgress[] =>
   progress.unrecorded.flatMap((key) => progress.records[key] ?? []);
 
 export const recorded = (progress: Progress): Progress => ({ ...progress, unrecorded: [] });
+
+/** Everything is to be told once more: there is an operation now that has not heard of it. */
+export const unrecorded = (progress: Progress): Progress => ({
+  ...progress,
+  unrecorded: Object.keys(progress.records) as ResourceKey[],
+});

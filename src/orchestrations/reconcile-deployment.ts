@@ -1,42 +1,43 @@
 /**
- * The one orchestration that writes to a deployment's clouds. It works in rounds: everything that may move is reconciled
- * at once by fresh activities; when all that is left is waiting, it waits for the earliest time or for somebody who asks
- * to look again. It ends when nothing can move any more. Which resource exists and what pushing it means is none of
- * its business.
+ * The one orchestration that writes to a deployment's clouds. Whoever wants it to look leaves a request in the
+ * deployment's inbox and wakes it; it takes what waits there, and works in rounds: everything that may move is
+ * reconciled at once by fresh activities; when all that is left is waiting, it waits for the earliest time or for the next
+ * request. It ends when nothing can move any more and the inbox is empty. Which resource exists and what pushing it means
+ * is none of its business.
  */
 import type { OrchestrationContext } from 'durable-functions';
-import { type GraphShape, next } from '../graph/plan.ts';
+import { operationId } from '../graph/operation-id.ts';
+import { next } from '../graph/plan.ts';
 import type { Outputs, ResourceKey } from '../graph/resource.ts';
-import type { OperationReference, ReconcileInput, StackDescription } from './activities.ts';
+import type { ReconcileInput, StackDescription } from './activities.ts';
 import { call, callAll, type Durable, nowOf, waitForEvent } from './durable.ts';
 import {
   advance,
-  lookAtAllAgain,
-  noProgress,
+  isWorthTelling,
   noteBlocked,
   notePending,
-  type Progress,
   recorded,
   toRecord,
+  unrecorded,
 } from './progress.ts';
+import { aim, emptyRun, type Run, takeIn, toldByEvents } from './run.ts';
 
-/** The external event by which triggers ask a running instance to look again. */
+/** The external event by which triggers wake a running instance. */
 export const LOOK_AGAIN = 'lookAgain';
 
 export interface ReconcileDeploymentInput {
   readonly deployment: string;
-  /** The operations this run works for; all get the same outcome. */
-  readonly operations: readonly OperationReference[];
   /** Carried over when the run goes on under a new history. */
-  readonly progress?: Progress;
+  readonly run?: Run;
 }
 
-export interface LookAgainRequest {
-  readonly operation: OperationReference;
-}
-
-/** What a trigger can read of a running instance: whose work it has taken up. */
+/** What a trigger can read of a running instance. */
 export interface ReconcileStatus {
+  /**
+   * While `working`, whatever is in the inbox will be taken. While `ending`, the last look into it may be over: a request
+   * that came since needs another start.
+   */
+  readonly phase: 'working' | 'ending';
   readonly operations: readonly string[];
 }
 
@@ -48,60 +49,86 @@ const LINGER_MILLISECONDS = 3_000;
 const STORE_PAUSE_MILLISECONDS = 10_000;
 
 export function* reconcileDeployment(context: OrchestrationContext): Durable<void> {
-  const input = context.df.getInput<ReconcileDeploymentInput>();
-  const { deployment } = input;
-  let operations = input.operations;
-  let progress = input.progress ?? noProgress;
+  const { deployment, run: carried } = context.df.getInput<ReconcileDeploymentInput>();
+  let run = carried ?? emptyRun(context.df.newGuid(deployment));
   let stack: StackDescription | undefined;
 
   for (let round = 0; ; round += 1) {
-    const status: ReconcileStatus = { operations: operations.map(({ id }) => id) };
-    context.df.setCustomStatus(status);
+    tellPhase(context, run);
     if (round >= ROUNDS_PER_HISTORY) {
-      context.df.continueAsNew({ deployment, operations, progress } satisfies ReconcileDeploymentInput);
+      context.df.continueAsNew({ deployment, run } satisfies ReconcileDeploymentInput);
       return;
+    }
+
+    if (run.mustAsk) {
+      const answer = yield* call(context, 'takeRequests', { deployment, run: run.id, batch: run.batch });
+      if (!answer.ok) {
+        yield* waitForEvent(context, LOOK_AGAIN, nowOf(context) + STORE_PAUSE_MILLISECONDS);
+        continue;
+      }
+      run = takeIn(run, answer.taken);
+      if (answer.taken.count > 0) {
+        stack = undefined;
+        tellPhase(context, run);
+      } else if (!run.hasWork) return;
     }
 
     if (!stack) {
       const described = yield* call(context, 'describeStack', { deployment });
       if (!described.ok) {
-        if (described.failure.kind === 'fatal') return;
-        yield* waitForEvent(context, LOOK_AGAIN, nowOf(context) + STORE_PAUSE_MILLISECONDS);
+        if (described.failure.kind === 'fatal') {
+          yield* call(context, 'recordOutcome', {
+            ...outcomeOf(context, deployment, run),
+            failure: described.failure,
+          });
+          return;
+        }
+        run = yield* wait(context, run, nowOf(context) + STORE_PAUSE_MILLISECONDS);
         continue;
       }
-      stack = { shape: described.shape, patience: described.patience };
-      progress = yield* tellStore(context, deployment, operations, notePending(progress, stack.shape));
+      stack = described.stack;
+      run = aim(run, stack.shape, described.known);
+      run = { ...run, progress: notePending(run.progress, stack.shape) };
+      run = yield* tellStore(context, deployment, run);
     }
 
-    const move = next(stack.shape, progress.steps, nowOf(context));
+    const move = next(stack.shape, run.progress.steps, nowOf(context));
     if (move.kind === 'reconcile') {
-      progress = yield* reconcileRound(context, deployment, stack, move.keys, progress);
-      progress = yield* tellStore(context, deployment, operations, progress);
+      run = yield* reconcileRound(context, deployment, stack, move.keys, run);
+      run = yield* tellStore(context, deployment, run);
+      continue;
+    }
+    if (move.kind === 'wait') {
+      run = yield* wait(context, run, move.until);
       continue;
     }
 
-    if (move.kind === 'done') {
-      progress = noteBlocked(progress, stack.shape);
-      progress = yield* tellStore(context, deployment, operations, progress);
-      const told = yield* tellOutcome(context, operations, progress, move.failed);
-      if (!told || progress.unrecorded.length > 0) {
-        yield* waitForEvent(context, LOOK_AGAIN, nowOf(context) + STORE_PAUSE_MILLISECONDS);
-        continue;
-      }
+    run = { ...run, progress: noteBlocked(run.progress, stack.shape) };
+    run = yield* tellStore(context, deployment, run);
+    const told = yield* tellOutcome(context, deployment, run, move.failed);
+    if (!told || run.progress.unrecorded.length > 0) {
+      run = yield* wait(context, run, nowOf(context) + STORE_PAUSE_MILLISECONDS);
+      continue;
     }
-
-    const until = move.kind === 'wait' ? move.until : nowOf(context) + LINGER_MILLISECONDS;
-    const asked = yield* waitForEvent<LookAgainRequest>(context, LOOK_AGAIN, until);
-    if (asked) {
-      // A finished run starts over for the newcomer alone; a running one works for both from here on.
-      const fresh = move.kind === 'done';
-      operations = fresh ? [asked.event.operation] : [...operations, asked.event.operation];
-      progress = fresh ? noProgress : lookAtAllAgain(progress);
-      stack = undefined;
-    } else if (move.kind === 'done') {
-      return;
-    }
+    // The last look into the inbox comes well after the word that it is the last.
+    run = emptyRun(context.df.newGuid(deployment));
+    stack = undefined;
+    tellPhase(context, run);
+    yield* waitForEvent(context, LOOK_AGAIN, nowOf(context) + LINGER_MILLISECONDS);
   }
+}
+
+function tellPhase(context: OrchestrationContext, run: Run): void {
+  const status: ReconcileStatus = {
+    phase: run.hasWork ? 'working' : 'ending',
+    operations: run.operations.map(({ id }) => id),
+  };
+  context.df.setCustomStatus(status);
+}
+
+function* wait(context: OrchestrationContext, run: Run, until: number): Durable<Run> {
+  const woken = yield* waitForEvent(context, LOOK_AGAIN, until);
+  return woken ? { ...run, mustAsk: true } : run;
 }
 
 function* reconcileRound(
@@ -109,26 +136,26 @@ function* reconcileRound(
   deployment: string,
   stack: StackDescription,
   keys: readonly ResourceKey[],
-  progress: Progress,
-): Durable<Progress> {
+  run: Run,
+): Durable<Run> {
   const began = nowOf(context);
   const inputs = keys.map(
-    (key): ReconcileInput => ({
-      deployment,
-      key,
-      outputs: outputsFor(stack.shape, key, progress),
-      now: began,
-    }),
+    (key): ReconcileInput => ({ deployment, key, outputs: outputsFor(stack, key, run), now: began }),
   );
   const results = yield* callAll(context, 'reconcileResource', inputs);
-  return results.reduce((so, result, index) => {
+  const progress = results.reduce((so, result, index) => {
     const key = keys[index];
-    return key === undefined ? so : advance(so, key, result, { began, now: nowOf(context) }, stack.patience);
-  }, progress);
+    return key === undefined ? so : advance(so, key, result, { began, now: nowOf(context) }, stack);
+  }, run.progress);
+  return { ...run, progress };
 }
 
 /** The outputs of what a resource waits for, and nothing else: payloads are persisted. */
-function outputsFor(shape: GraphShape, key: ResourceKey, progress: Progress): ReconcileInput['outputs'] {
+function outputsFor(
+  { shape }: StackDescription,
+  key: ResourceKey,
+  { progress }: Run,
+): ReconcileInput['outputs'] {
   const outputs: Partial<Record<ResourceKey, Outputs>> = {};
   for (const need of shape.find((node) => node.key === key)?.waitsFor ?? []) {
     const state = progress.steps[need];
@@ -137,30 +164,46 @@ function outputsFor(shape: GraphShape, key: ResourceKey, progress: Progress): Re
   return outputs;
 }
 
-/** A store that does not answer is told at the next opportunity; the clouds do not wait for it. */
-function* tellStore(
-  context: OrchestrationContext,
-  deployment: string,
-  operations: readonly OperationReference[],
-  progress: Progress,
-): Durable<Progress> {
-  const steps = toRecord(progress);
-  if (steps.length === 0) return progress;
-  const answer = yield* call(context, 'recordSteps', { deployment, operations, steps });
-  return answer.ok ? recorded(progress) : progress;
+/**
+ * A store that does not answer is told at the next opportunity; the clouds do not wait for it. What nobody entered an
+ * operation for gets one as soon as there is something to tell.
+ */
+function* tellStore(context: OrchestrationContext, deployment: string, given: Run): Durable<Run> {
+  let run = given;
+  if (run.operations.length === 0 && run.cause && isWorthTelling(run.progress, run.kind === 'sweep')) {
+    const id = operationId(context.df.currentUtcDateTime.toISOString(), run.id.slice(0, 8));
+    const { kind, cause } = run;
+    const opened = yield* call(context, 'openOperation', { deployment, id, kind, cause, at: nowOf(context) });
+    if (!opened.ok) return run;
+    run = { ...run, operations: [{ id }], progress: unrecorded(run.progress) };
+    tellPhase(context, run);
+  }
+  const steps = toRecord(run.progress);
+  if (steps.length === 0) return run;
+  const answer = yield* call(context, 'recordSteps', { deployment, operations: run.operations, steps });
+  return answer.ok ? { ...run, progress: recorded(run.progress) } : run;
 }
+
+const outcomeOf = (context: OrchestrationContext, deployment: string, run: Run) => ({
+  deployment,
+  run: run.id,
+  operations: run.operations,
+  at: nowOf(context),
+  isSweep: run.kind === 'sweep',
+  before: run.before,
+  found: toldByEvents.flatMap((key) => run.progress.records[key] ?? []),
+});
 
 function* tellOutcome(
   context: OrchestrationContext,
-  operations: readonly OperationReference[],
-  progress: Progress,
+  deployment: string,
+  run: Run,
   failed: readonly ResourceKey[],
 ): Durable<boolean> {
   const [first] = failed;
-  const state = first === undefined ? undefined : progress.steps[first];
+  const state = first === undefined ? undefined : run.progress.steps[first];
   const answer = yield* call(context, 'recordOutcome', {
-    operations,
-    at: nowOf(context),
+    ...outcomeOf(context, deployment, run),
     ...(first !== undefined && state?.kind === 'failed' ? { failure: { ...state.failure, key: first } } : {}),
   });
   return answer.ok;

@@ -3,6 +3,8 @@ import type { Dependencies, Outputs, Resource } from '../graph/resource.ts';
 import { cluster } from './azure/cluster.ts';
 import { clusterAccess } from './azure/cluster-access.ts';
 import { clusterSubnetRole } from './azure/cluster-subnet-role.ts';
+import { clusterVersion } from './azure/cluster-version.ts';
+import { eventSubscriptions } from './azure/event-subscriptions.ts';
 import { fileShare } from './azure/file-share.ts';
 import { identity } from './azure/identity.ts';
 import { images } from './azure/images.ts';
@@ -21,6 +23,7 @@ import { registry } from './azure/registry.ts';
 import { registryPull } from './azure/registry-pull.ts';
 import { resourceGroup } from './azure/resource-group.ts';
 import { resourceProviders } from './azure/resource-providers.ts';
+import { retiredStorageKey } from './azure/retired-storage-key.ts';
 import { storageAccount } from './azure/storage-account.ts';
 import { storageCredentials } from './azure/storage-credentials.ts';
 import { storageEndpoint } from './azure/storage-endpoint.ts';
@@ -38,6 +41,7 @@ import { addons } from './kubernetes/addons.ts';
 import { cloudflared } from './kubernetes/cloudflared.ts';
 import { config } from './kubernetes/config.ts';
 import { dataVolume } from './kubernetes/data-volume.ts';
+import { databaseLogin } from './kubernetes/database-login.ts';
 import { disruptionBudget } from './kubernetes/disruption-budget.ts';
 import { externalSecrets } from './kubernetes/external-secrets.ts';
 import { namespace } from './kubernetes/namespace.ts';
@@ -50,6 +54,7 @@ import { openWebui } from './kubernetes/open-webui.ts';
 import { openWebuiService } from './kubernetes/open-webui-service.ts';
 import { redis } from './kubernetes/redis.ts';
 import { secretStore } from './kubernetes/secret-store.ts';
+import { shareWrite } from './kubernetes/share-write.ts';
 import type { Scope } from './scope.ts';
 
 export type StackResource = Resource<Scope, Dependencies, Outputs>;
@@ -76,10 +81,12 @@ export const stack: readonly StackResource[] = [
   cluster,
   clusterSubnetRole,
   clusterAccess,
+  clusterVersion,
   registry,
   registryPull,
   images,
   nodeIdentity,
+  eventSubscriptions,
   application,
   servicePrincipal,
   adminConsent,
@@ -92,8 +99,10 @@ export const stack: readonly StackResource[] = [
   addons,
   namespace,
   secretStore,
+  databaseLogin,
   externalSecrets,
   dataVolume,
+  shareWrite,
   ollamaVolume,
   config,
   redis,
@@ -101,6 +110,7 @@ export const stack: readonly StackResource[] = [
   ollamaService,
   ollamaModels,
   openWebui,
+  retiredStorageKey,
   openWebuiService,
   cloudflared,
   disruptionBudget,

@@ -26,6 +26,8 @@ export interface QuarantinedImage {
 
 export interface Quarantine {
   has(digest: string): boolean;
+  /** Those of a repository, oldest first. */
+  of(repository: string): readonly Omit<QuarantinedImage, 'since'>[];
   /** The same digest twice is one entry, as it was first entered. Throws when the store does not answer. */
   add(image: Omit<QuarantinedImage, 'since'>): Promise<void>;
 }

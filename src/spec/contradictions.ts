@@ -1,5 +1,6 @@
 /** Rules that need more than one field, or know more than a field's form. Each is pure and reports all it finds. */
 import type { Names } from '../naming.ts';
+import { imageRules } from './contradictions/images.ts';
 import { nameRules } from './contradictions/names.ts';
 import { networkRules } from './contradictions/network.ts';
 import { postgresRules } from './contradictions/postgres.ts';
@@ -20,6 +21,7 @@ export type Rule = (subject: Subject) => readonly Problem[];
 
 const rules: readonly Rule[] = [
   ...nameRules,
+  ...imageRules,
   ...networkRules,
   ...schedulingRules,
   ...postgresRules,

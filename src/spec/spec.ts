@@ -4,7 +4,9 @@
  * in contradictions.ts. Sizes carry their unit in the name. Longer than other files because it is one table: every
  * field with its rule, its default and the description that the JSON Schema shows.
  */
+import semver from 'semver';
 import { z } from 'zod';
+import { tagPatternFlaw } from './tag-pattern.ts';
 
 const guid = z.guid('must be a GUID');
 const named = (pattern: RegExp, rule: string) => z.string().regex(pattern, rule);
@@ -79,6 +81,36 @@ const resources = (defaults: { requests: [string, string]; limits: [string, stri
     .prefault({})
     .describe('CPU and memory of each pod.');
 
+const tag = named(/^\w[\w.-]{0,127}$/, 'must be a tag such as v0.6.36');
+
+/** Which of a repository's tags is deployed; what they lead to, by digest, is tried until it has failed. */
+const follow = z
+  .strictObject({
+    tag: tag.optional().describe('Exactly this tag, wherever it points to.'),
+    semver: z
+      .string()
+      .max(100, 'must be at most 100 characters')
+      .refine((range) => semver.validRange(range) !== null, 'must be a range such as >=0.6.36 <0.7')
+      .optional()
+      .describe('The highest version in this range, as npm reads ranges; a tag v1.2.3 counts as 1.2.3.'),
+    pattern: z
+      .string()
+      .min(1)
+      .max(100, 'must be at most 100 characters')
+      .superRefine((pattern, context) => {
+        const flaw = tagPatternFlaw(pattern);
+        if (flaw !== undefined) context.addIssue(flaw);
+      })
+      .optional()
+      .describe('Of the tags that this regular expression matches as a whole, the one that was pushed last.'),
+  })
+  .refine((given) => Object.values(given).filter((way) => way !== undefined).length === 1, {
+    message: 'must have exactly one of tag, semver and pattern',
+  })
+  .optional()
+  .describe('Which tag of the repository is deployed when somebody pushes; the tag of source when absent.');
+export type Follow = NonNullable<z.output<typeof follow>>;
+
 /** An image to import: from a public registry into the deployment's own. */
 const image = (source: string, repository: string) =>
   z
@@ -88,10 +120,13 @@ const image = (source: string, repository: string) =>
         'must be a full image name with a tag or digest, such as ghcr.io/open-webui/open-webui:v0.6.36',
       )
         .default(source)
-        .describe('Where it is imported from, with a tag or digest.'),
+        .describe(
+          'Where it is imported from, with a tag or digest, while the registry has nothing to deploy.',
+        ),
       repository: named(/^[a-z0-9]+([._/-][a-z0-9]+)*$/, 'must be a repository name in lower case')
         .default(repository)
         .describe("Its repository in the deployment's registry."),
+      follow,
     })
     .prefault({});
 
@@ -335,6 +370,15 @@ export const deploymentSpecSchema = z.strictObject({
         .boolean()
         .default(true)
         .describe('Whether the vault answers from outside the virtual network.'),
+      secretLifetimeMonths: z
+        .number()
+        .int()
+        .min(1)
+        .max(24)
+        .default(12)
+        .describe(
+          'Months a secret in it lives; it is replaced some weeks before. The client secret has its own lifetime.',
+        ),
     })
     .prefault({})
     .describe('The key vault that holds every secret.'),

@@ -1,7 +1,8 @@
 /** How records lie in their tables. Whatever has a structure is kept as JSON; what is filtered or merged has a column. */
 import { createHash } from 'node:crypto';
+import type { Cause } from '../graph/request.ts';
 import type { DeploymentSpecInput } from '../spec/spec.ts';
-import type { Cause, DeploymentMemory, DeploymentRecord, OperationRecord, StepRecord } from './store.ts';
+import type { DeploymentMemory, DeploymentRecord, OperationRecord, StepRecord } from './store.ts';
 import { rowKeyOf } from './tables.ts';
 
 /** What Azure Table Storage adds to every row it gives out. */
@@ -34,6 +35,7 @@ export interface OperationRow {
   readonly requestedAt: string;
   readonly finishedAt?: string;
   readonly failure?: string;
+  readonly receipts?: string;
 }
 
 export interface StepRow {
@@ -100,6 +102,7 @@ export function toOperation(row: OperationRow, steps: readonly StepRecord[]): Op
     requestedAt: row.requestedAt,
     ...(row.finishedAt === undefined ? {} : { finishedAt: row.finishedAt }),
     ...(failure === undefined ? {} : { failure }),
+    receipts: row.receipts === undefined ? [] : JSON.parse(row.receipts),
     steps,
   };
 }

@@ -3,18 +3,12 @@
  * store loses no stack. Records are written with optimistic concurrency, and never hold a secret's value.
  */
 import type { Failure } from '../graph/failure.ts';
+import type { Finding } from '../graph/finding.ts';
+import type { Cause, OperationKind } from '../graph/request.ts';
 import type { Difference, Outputs, ResourceKey } from '../graph/resource.ts';
 import type { QuarantinedImage, Rotation } from '../resources/scope.ts';
 import type { DeploymentSpecInput } from '../spec/spec.ts';
-
-/** Why something is done: somebody asked, something happened, or it was time to look. */
-export interface Cause {
-  readonly kind: 'request' | 'event' | 'timer';
-  /** One sentence for people: `PUT /api/deployments/open-webui`. */
-  readonly what: string;
-  /** Id of the request or event, where it has one. */
-  readonly id?: string;
-}
+import type { Inbox } from './inbox.ts';
 
 export interface DeploymentRecord {
   readonly name: string;
@@ -70,15 +64,35 @@ export interface StepRecord {
   readonly looks: number;
   readonly waitsFor: readonly ResourceKey[];
   readonly outputs?: Outputs;
+  /** What is wrong with it, or will be. */
+  readonly findings?: readonly Finding[];
   /** ISO 8601, as are all times here: when it could first move, and when it was found ready. */
   readonly startedAt?: string;
   readonly readyAt?: string;
 }
 
+/** That a new value of a secret has reached whoever uses it. Versions and names, never a value. */
+export interface Receipt {
+  /** Name in the vault. */
+  readonly secret: string;
+  readonly version: string;
+  /** Of the event that told of it, when that was about an earlier version which this one has overtaken. */
+  readonly announcedVersion?: string;
+  readonly kubernetesSecret: { readonly name: string; readonly resourceVersion: string };
+  /** Workloads that run with it, as they are now. */
+  readonly workloads: readonly {
+    readonly name: string;
+    readonly revision: string;
+    readonly pods: readonly string[];
+  }[];
+  /** From the event (or the request) to the proof. */
+  readonly seconds: number;
+}
+
 export interface OperationRecord {
   readonly id: string;
   readonly deployment: string;
-  readonly kind: 'provision';
+  readonly kind: OperationKind;
   readonly cause: Cause;
   readonly revision: number;
   /** `running` from its first step on. */
@@ -87,6 +101,7 @@ export interface OperationRecord {
   readonly finishedAt?: string;
   /** The first thing that went wrong, when it failed. */
   readonly failure?: Failure & { readonly key?: ResourceKey };
+  readonly receipts: readonly Receipt[];
   readonly steps: readonly StepRecord[];
 }
 
@@ -135,8 +150,12 @@ export interface Store {
     outcome: Pick<OperationRecord, 'state'> & {
       readonly at: string;
       readonly failure?: OperationRecord['failure'];
+      readonly receipts?: readonly Receipt[];
     },
   ): Promise<void>;
   /** The last look at each resource of a deployment. */
   lastLook(deployment: string): Promise<readonly StepRecord[]>;
+  /** The last look at one of them. */
+  findLook(deployment: string, key: ResourceKey): Promise<StepRecord | undefined>;
+  readonly inbox: Inbox;
 }

@@ -22,10 +22,13 @@ import {
   type StepRecord,
   type Store,
 } from './store.ts';
-import { hasStatus, openTables } from './tables.ts';
+import { createTableInbox } from './table-inbox.ts';
+import { hasStatus, openTables, rowKeyOf } from './tables.ts';
 
 /** A transaction takes 100 rows and 4 MiB; so many of the largest rows fit both. */
 const ROWS_PER_TRANSACTION = 50;
+/** Of a storm of events; what came is all in the list of events. Fits one column. */
+const MOST_RECEIPTS = 100;
 /** Each try that loses was beaten by another writer, so somebody gets on. */
 const TRIES = 10;
 
@@ -123,13 +126,14 @@ export function createTableStore(connection: StoreConnection, credential: TokenC
       ]);
     },
 
-    async recordOutcome(operationId, { state, at, failure }) {
+    async recordOutcome(operationId, { state, at, failure, receipts }) {
       const outcome = {
         partitionKey: operationId,
         rowKey: OPERATION,
         state,
         ...(state === 'succeeded' || state === 'failed' ? { finishedAt: at } : {}),
         ...(failure === undefined ? {} : { failure: JSON.stringify(failure) }),
+        ...(receipts === undefined ? {} : { receipts: JSON.stringify(receipts.slice(0, MOST_RECEIPTS)) }),
       };
       await orNothing((await tables.operations()).updateEntity(outcome, 'Merge'));
     },
@@ -138,6 +142,14 @@ export function createTableStore(connection: StoreConnection, credential: TokenC
       const rows = await rowsOf<DeploymentRow | StepRow>(await tables.deployments(), deployment);
       return toSteps(rows.filter(isStepRow));
     },
+
+    async findLook(deployment, key) {
+      const table = await tables.deployments();
+      const row = await orNothing(table.getEntity<StepRow>(deployment, rowKeyOf('look', key)));
+      return row && toSteps([row])[0];
+    },
+
+    inbox: createTableInbox(tables.inbox),
   };
 }
 

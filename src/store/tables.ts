@@ -1,4 +1,4 @@
-/** The two tables and how they are opened: made on first use, over a connection string or the app's identity. */
+/** The tables and how they are opened: made on first use, over a connection string or the app's identity. */
 import { type TableClient as Client, TableClient, type TableServiceClientOptions } from '@azure/data-tables';
 import type { TokenCredential } from '@azure/identity';
 import type { StoreConnection } from '../config.ts';
@@ -8,6 +8,8 @@ export interface Tables {
   deployments(): Promise<Client>;
   /** A partition per operation: its record and its steps. */
   operations(): Promise<Client>;
+  /** A partition per deployment: what asks to look, and the events that came. */
+  inbox(): Promise<Client>;
 }
 
 /** Short, for callers have their own patience: a request is to fail while its client still waits. */
@@ -19,6 +21,7 @@ export function openTables(connection: StoreConnection, credential: TokenCredent
   return {
     deployments: madeOnce(clientFor(connection, credential, 'deployments')),
     operations: madeOnce(clientFor(connection, credential, 'operations')),
+    inbox: madeOnce(clientFor(connection, credential, 'inbox')),
   };
 }
 

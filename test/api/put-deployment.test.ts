@@ -8,8 +8,8 @@ import { Api, INVOCATION_ID } from './requests.ts';
 let azurite: Azurite;
 let store: Store;
 let api: Api;
-/** What the engine was asked for. */
-let asked: { deployment: string; operationId: string }[] = [];
+/** Whose runs were woken. */
+let asked: string[] = [];
 /** While it is set the engine cannot be asked. */
 let engineError: Error | undefined;
 
@@ -18,9 +18,9 @@ beforeAll(async () => {
   store = azurite.openStore();
   api = new Api({
     store,
-    lookAgain: async (_context, request) => {
+    wake: async (_context, deployment) => {
       if (engineError) throw engineError;
-      asked.push(request);
+      asked.push(deployment);
     },
   });
 });
@@ -59,7 +59,10 @@ describe('PUT of a deployment', () => {
         url: `https://func-openwebui-ctl.azurewebsites.net/api/deployments/${name}`,
       },
     });
-    expect(asked).toEqual([{ deployment: name, operationId: id }]);
+    expect(asked).toEqual([name]);
+    expect(await store.inbox.take(name, 'run', 0)).toEqual([
+      expect.objectContaining({ id, operationId: id, look: 'all', kind: 'provision' }),
+    ]);
     expect(await store.findDeployment(name)).toMatchObject({ spec, revision: 1, lastOperationId: id });
     expect(await store.findOperation(id)).toMatchObject({
       deployment: name,
@@ -256,7 +259,7 @@ describe('when things go wrong behind the door', () => {
 
   test('a store that does not answer is an error without internals, logged once', async () => {
     const own = await Azurite.start();
-    const away = new Api({ store: own.openStore(), lookAgain: async () => undefined });
+    const away = new Api({ store: own.openStore(), wake: async () => undefined });
     await own.dispose();
     for (const answer of [
       await away.putSpec('openwebui', minimalSpec),

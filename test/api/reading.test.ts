@@ -11,7 +11,7 @@ let api: Api;
 beforeAll(async () => {
   azurite = await Azurite.start();
   store = azurite.openStore();
-  api = new Api({ store, lookAgain: async () => undefined });
+  api = new Api({ store, wake: async () => undefined });
 });
 afterAll(() => azurite.dispose());
 

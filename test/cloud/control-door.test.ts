@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { followClock } from '../../sandbox/clock.ts';
-import { startTestCloud, type TestCloud } from './start-cloud.ts';
+import { createArm } from '../../sandbox/cloud/arm/arm.ts';
+import type { Composer } from '../../sandbox/cloud/cloud.ts';
+import { StandInAzure, startTestCloud, type TestCloud } from './start-cloud.ts';
 
 let sandbox: TestCloud;
 let directory: string;
@@ -85,6 +87,86 @@ describe('the control door', () => {
       ok: false,
       broken: 'dns',
     });
+  });
+});
+
+describe('the control door of a cloud with Azure in it', () => {
+  let azure: TestCloud;
+  const ask = async (
+    method: string,
+    path: string,
+    body?: unknown,
+  ): Promise<{ status: number; json: unknown }> => {
+    const answer = await fetch(azure.cloud.endpoints.sandbox + path, {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return { status: answer.status, json: await answer.json() };
+  };
+
+  beforeAll(async () => {
+    const composer: Composer = async (world, neighbours, place) => {
+      const arm = createArm(world, neighbours, place);
+      const rest = await new StandInAzure().compose(world, neighbours, place);
+      return { ...rest, services: [arm], azureDoor: arm, stop: () => arm.close() };
+    };
+    azure = await startTestCloud({ held: true }, composer);
+  });
+  afterAll(() => azure.stop());
+
+  test('is the only one with these routes', async () => {
+    expect((await door('GET', '/events')).status).toBe(404);
+  });
+
+  test('shows and sets how events are delivered, and what became of them', async () => {
+    const nothing = { pending: 0, deadLetters: 0, emitted: [], dropped: [] };
+    const usual = { dropShare: 0, repeatShare: 0, delayMilliseconds: 0, reorder: false, seed: 1 };
+    expect((await ask('GET', '/events')).json).toEqual({ control: usual, ...nothing });
+    const wanted = { dropShare: 0.2, seed: 7 };
+    expect((await ask('PUT', '/events', wanted)).json).toEqual({
+      control: { ...usual, ...wanted },
+      ...nothing,
+    });
+    expect((await ask('PUT', '/events', { dropShare: 2 })).status).toBe(400);
+    expect((await ask('PUT', '/events', { loseAll: true })).status).toBe(400);
+    expect((await ask('PUT', '/events', {})).json).toEqual({ control: usual, ...nothing });
+  });
+
+  test('turns Azure’s habits by name, and leaves the others', async () => {
+    const habit = 'upgrade-drops-foreign-identities';
+    expect((await ask('GET', '/dials')).json).toMatchObject({ [habit]: true });
+    expect((await ask('PUT', '/dials', { [habit]: false })).json).toMatchObject({ [habit]: false });
+    expect((await ask('PUT', '/dials', {})).json).toMatchObject({ [habit]: false });
+    expect((await ask('PUT', '/dials', { gravity: false })).status).toBe(400);
+  });
+
+  test('has AKS announce something to the clusters there are', async () => {
+    expect(await ask('POST', '/announcements', { kind: 'support-ended' })).toEqual({
+      status: 400,
+      json: { error: 'there is no cluster that could be told' },
+    });
+    const { subscriptionId } = azure.cloud.world.settings;
+    const { token } = await azure.operator.getToken('https://management.azure.com/.default');
+    const put = (path: string, body: object): Promise<Response> =>
+      fetch(`https://management.azure.com/subscriptions/${subscriptionId}/resourceGroups/rg${path}`, {
+        method: 'PUT',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ location: 'eastasia', ...body }),
+      });
+    await put('?api-version=2025-04-01', {});
+    const id = '/providers/Microsoft.ContainerService/managedClusters/aks';
+    const made = await put(`${id}?api-version=2026-04-01`, {
+      identity: { type: 'SystemAssigned' },
+      properties: {
+        agentPoolProfiles: [{ name: 'system', mode: 'System', count: 1, vmSize: 'Standard_D2s_v5' }],
+      },
+    });
+    expect(made.status).toBe(201);
+    azure.pass(10 * 60_000);
+    await expect
+      .poll(() => ask('POST', '/announcements', { kind: 'new-kubernetes-version' }))
+      .toMatchObject({ status: 200, json: { told: [expect.stringContaining(id)] } });
+    expect((await ask('POST', '/announcements', { kind: 'rain' })).status).toBe(400);
   });
 });
 

@@ -77,6 +77,72 @@ describe('a sign-in', () => {
   });
 });
 
+describe('a user who is sent to sign in', () => {
+  const authorize = (changed: Record<string, string> = {}, tenant = tenantId) => {
+    const query = new URLSearchParams({
+      response_type: 'code',
+      client_id: app.appId,
+      redirect_uri: REDIRECT,
+      scope: SCOPES.join(' '),
+      state: 'a state',
+      login_hint: 'ada@yourdomain.com',
+      ...changed,
+    });
+    return fetch(`https://login.microsoftonline.com/${tenant}/oauth2/v2.0/authorize?${query}`, {
+      redirect: 'manual',
+    });
+  };
+  const codeOf = async (answer: Promise<Response>): Promise<string> =>
+    new URL((await answer).headers.get('location') ?? '').searchParams.get('code') ?? '';
+  const redeem = (code: string, changed: object = {}) =>
+    sandbox.cloud.neighbours.directory.redeemCode(
+      {
+        clientId: app.appId,
+        clientSecret: secret.secretText,
+        tenantId,
+        redirectUri: REDIRECT,
+        scopes: SCOPES,
+        ...changed,
+      },
+      code,
+    );
+
+  test('comes back with a code that the application redeems once', async () => {
+    const answer = await authorize();
+    expect(answer.status).toBe(302);
+    const location = new URL(answer.headers.get('location') ?? '');
+    expect(location.origin + location.pathname).toBe(REDIRECT);
+    expect(location.searchParams.get('state')).toBe('a state');
+    const code = location.searchParams.get('code') ?? '';
+    expect(redeem(code, { clientSecret: 'wrong' })).toMatchObject({ code: 'AADSTS7000215' });
+    expect(redeem(code)).toMatchObject({ ok: true, user: { email: 'ada@yourdomain.com', name: 'ada' } });
+    expect(redeem(code)).toMatchObject({ code: 'AADSTS54005' });
+    expect(redeem('invented')).toMatchObject({ code: 'AADSTS70000' });
+  });
+
+  test('has ten minutes', async () => {
+    const code = await codeOf(authorize());
+    sandbox.pass(600_001);
+    expect(redeem(code)).toMatchObject({ code: 'AADSTS70008' });
+  });
+
+  test.each([
+    ['another redirect URI', { redirect_uri: 'https://elsewhere.yourdomain.com/' }, 400, 'AADSTS50011'],
+    ['an unknown application', { client_id: '11111111-1111-4111-8111-111111111111' }, 400, 'AADSTS700016'],
+    ['an account of elsewhere', { login_hint: 'eve@example.com' }, 400, 'AADSTS50020'],
+    ['no name, for there is no page to ask for one', { login_hint: '' }, 501, 'no sign-in page'],
+  ])('is shown an error with %s', async (_, changed, status, text) => {
+    const answer = await authorize(changed);
+    expect([answer.status, answer.headers.get('location')]).toEqual([status, null]);
+    expect(await answer.text()).toContain(text);
+  });
+
+  test('is told so in a tenant that does not exist', async () => {
+    const answer = await authorize({}, '11111111-1111-4111-8111-111111111111');
+    expect(await answer.text()).toContain('AADSTS90002');
+  });
+});
+
 describe('the token endpoint', () => {
   test('signs an application in with its secret, and says why not by number', async () => {
     const { token: issued } = await token(tenantId, app.appId, secret.secretText);

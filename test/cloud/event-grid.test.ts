@@ -3,6 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { EventGridManagementClient, type EventSubscription } from '@azure/arm-eventgrid';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { settings } from '../../sandbox/cloud/bootstrap.ts';
+import { TenantObjects } from '../../sandbox/cloud/graph/tenant-objects.ts';
+import { Graph } from '../../sandbox/cloud/graph.ts';
 import { Memory } from '../../sandbox/cloud/world.ts';
 import {
   givenGroup,
@@ -12,6 +14,7 @@ import {
   refusalOf,
   subscriptionId,
   type Tenant,
+  tenantId,
   throughTime,
 } from './arm/tenant.ts';
 import { listAll } from './start-cloud.ts';
@@ -21,6 +24,7 @@ const SUBSCRIPTION = `/subscriptions/${subscriptionId}`;
 const VAULT = `${SUBSCRIPTION}/resourceGroups/${GROUP}/providers/Microsoft.KeyVault/vaults/${settings.controlPlane.vaultName}`;
 const SITE = `${SUBSCRIPTION}/resourceGroups/${GROUP}/providers/Microsoft.Web/sites/${settings.controlPlane.functionAppName}`;
 const FUNCTION = `${SITE}/functions/onEvent`;
+const STORAGE = `${SUBSCRIPTION}/resourceGroups/${GROUP}/providers/Microsoft.Storage/storageAccounts/${settings.controlPlane.storageAccountName}`;
 const KEY = 'key-of-the-event-grid-extension';
 
 interface Received {
@@ -117,6 +121,37 @@ function emitSecret(name: string, eventType = 'Microsoft.KeyVault.SecretNewVersi
     dataVersion: '1',
     data: { ObjectName: name, EXP: 5 },
   });
+}
+
+const deadLettersIn = (blobContainerName: string) => ({
+  endpointType: 'StorageBlob' as const,
+  resourceId: STORAGE,
+  blobContainerName,
+});
+
+async function givenContainer(name: string): Promise<void> {
+  const id = `${STORAGE}/blobServices/default/containers/${name}`;
+  const answer = await tenant.call('PUT', `${id}?api-version=2025-08-01`, { properties: {} });
+  expect(answer.status).toBe(201);
+}
+
+/** Client id of an application that the operator registered. */
+async function givenApplication(): Promise<string> {
+  const { accessToken } = tenant.directory.issueToken(
+    settings.operator.principalId,
+    'https://graph.microsoft.com',
+  );
+  const graph = new Graph(tenant.world, tenant.directory, new TenantObjects(tenant.world));
+  const answer = await graph.fetch(
+    new Request('https://graph.microsoft.com/v1.0/applications', {
+      method: 'POST',
+      headers: { authorization: `Bearer ${accessToken}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ displayName: 'webhook of the control plane' }),
+    }),
+    { host: 'graph.microsoft.com', caller: '' },
+  );
+  expect(answer.status).toBe(201);
+  return ((await answer.json()) as { appId: string }).appId;
 }
 
 /** Lets virtual time go on in small steps until there have been so many requests. */
@@ -271,18 +306,11 @@ describe('delivery to a function', () => {
   });
 
   test('ends after the allowed attempts, and the event is kept as a dead letter', async () => {
-    const storage = `${SUBSCRIPTION}/resourceGroups/${GROUP}/providers/Microsoft.Storage/storageAccounts/stdeadletters`;
-    await tenant.call('PUT', `${storage}?api-version=2025-01-01`, {
-      location,
-      kind: 'StorageV2',
-      sku: { name: 'Standard_LRS' },
-      properties: {},
-    });
-    tenant.pass(MINUTE);
     await givenTopic();
+    await givenContainer('dead');
     await subscribe({
       retryPolicy: { maxDeliveryAttempts: 2 },
-      deadLetterDestination: { endpointType: 'StorageBlob', resourceId: storage, blobContainerName: 'dead' },
+      deadLetterDestination: deadLettersIn('dead'),
     });
     statuses = [500];
     emitSecret('db-password');
@@ -296,6 +324,41 @@ describe('delivery to a function', () => {
         lastHttpStatusCode: 500,
       },
     ]);
+  });
+
+  test('is lost for good when the dead-letter container is not there for hours', async () => {
+    await givenTopic();
+    await subscribe({ deadLetterDestination: deadLettersIn('missing') });
+    statuses = [400];
+    emitSecret('db-password');
+    const published = tenant.world.clock.now();
+    await quiet();
+    expect(tenant.arm.eventGrid.deadLetters()).toEqual([]);
+    expect(tenant.world.clock.now() - published).toBeGreaterThan(4 * 60 * MINUTE);
+  });
+
+  test('is kept as a dead letter when the container comes within hours', async () => {
+    await givenTopic();
+    await subscribe({ deadLetterDestination: deadLettersIn('late') });
+    statuses = [400];
+    emitSecret('db-password');
+    await requests(1);
+    tenant.pass(60 * MINUTE);
+    await givenContainer('late');
+    await quiet();
+    expect(tenant.arm.eventGrid.deadLetters()).toHaveLength(1);
+  });
+
+  test('has no dead letters in an account that is not there', async () => {
+    await givenTopic();
+    const elsewhere = { ...deadLettersIn('dead'), resourceId: `${STORAGE}x` };
+    const wish = {
+      destination: { endpointType: 'AzureFunction' as const, resourceId: FUNCTION },
+      deadLetterDestination: elsewhere,
+    };
+    expect(
+      await refusalOf(client.systemTopicEventSubscriptions.beginCreateOrUpdate(GROUP, 'topic', 'ours', wish)),
+    ).toMatchObject({ status: 400 });
   });
 
   test('is given up at once after 400, and dropped without a dead-letter container', async () => {
@@ -330,6 +393,17 @@ describe('delivery to a function', () => {
     emitSecret('twice');
     await quiet();
     expect(subjects()).toEqual(['twice', 'twice']);
+    const { log } = tenant.arm.eventGrid;
+    expect(log.emitted.map(({ subject, dropped = false }) => [subject, dropped])).toEqual([
+      ['lost', true],
+      ['twice', false],
+    ]);
+    expect(log.dropped).toEqual([log.emitted[0]]);
+    expect(log.dropped[0]).toMatchObject({
+      id: expect.any(String),
+      type: 'Microsoft.KeyVault.SecretNewVersionCreated',
+      subscription: 'ours',
+    });
     expect(() => tenant.arm.eventGrid.control.replace({ dropShare: 2 })).toThrow();
   });
 });
@@ -390,6 +464,48 @@ describe('a webhook', () => {
     await givenTopic();
     const made = await subscribe({ ...hook(), eventDeliverySchema: 'CloudEventSchemaV1_0' });
     expect(made.provisioningState).toBe('Succeeded');
+  });
+
+  test('behind Entra is called with a token of Event Grid for its application', async () => {
+    const application = await givenApplication();
+    await givenTopic();
+    const secured = {
+      endpointType: 'WebHook' as const,
+      azureActiveDirectoryTenantId: tenantId,
+      azureActiveDirectoryApplicationIdOrUri: application,
+    };
+    const made = await subscribe({ destination: { ...secured, endpointUrl: `${base}/hook?code=secret` } });
+    expect(made.destination).toMatchObject(secured);
+    emitSecret('db-password');
+    await requests(1);
+    const { authorization = null } = received[0]?.headers ?? {};
+    expect(tenant.directory.verifyToken(authorization, [application])).toMatchObject({
+      ok: true,
+      principal: { displayName: 'Microsoft.EventGrid' },
+    });
+    expect(tenant.directory.verifyToken(authorization, ['https://management.azure.com'])).toMatchObject({
+      ok: false,
+    });
+  });
+
+  test('is refused with half a sign-in, another tenant, or an application that is not there', async () => {
+    const application = await givenApplication();
+    await givenTopic();
+    for (const wrong of [
+      { azureActiveDirectoryTenantId: tenantId },
+      { azureActiveDirectoryApplicationIdOrUri: application },
+      { azureActiveDirectoryTenantId: subscriptionId, azureActiveDirectoryApplicationIdOrUri: application },
+      { azureActiveDirectoryTenantId: tenantId, azureActiveDirectoryApplicationIdOrUri: subscriptionId },
+    ]) {
+      const wish = {
+        destination: { endpointType: 'WebHook' as const, endpointUrl: `${base}/hook`, ...wrong },
+      };
+      expect(
+        await refusalOf(
+          client.systemTopicEventSubscriptions.beginCreateOrUpdate(GROUP, 'topic', 'ours', wish),
+        ),
+      ).toMatchObject({ status: 400 });
+    }
   });
 
   test('that does not answer the handshake gets no subscription that works', async () => {

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { ContainerRegistryClient, ContainerRegistryContentClient } from '@azure/container-registry';
 import { ManagedIdentityCredential } from '@azure/identity';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CloudApi } from '../sandbox/cloud-api.ts';
+import { pushImage } from './push-image.ts';
 import { listAll, startTestCloud, type TestCloud } from './start-cloud.ts';
 
 const HOST = 'acrtest.azurecr.io';
@@ -109,6 +111,30 @@ describe('a pull', () => {
       ok: true,
       software: 'other',
     });
+  });
+
+  test('tells what a bad build does that somebody pushed, whatever its tag', async () => {
+    const host = 'acrbuilt.azurecr.io';
+    const id = ID.replace('acrtest', 'acrbuilt');
+    sandbox.azure.registries.set(host, { id, location: 'eastasia', publicNetworkAccess: 'Enabled' });
+    const owner = sandbox.cloud.world.settings.operator.principalId;
+    sandbox.azure.allow(owner, id, `${ACTION}/pull/read`, `${ACTION}/push/write`);
+    sandbox.azure.allow(KUBELET, id, `${ACTION}/pull/read`);
+    const clouds = new CloudApi(sandbox.cloud.endpoints);
+    const bad = { host, repository: 'built', software: 'cloudflared', label: 'one' } as const;
+    const digest = await pushImage(clouds, { ...bad, tag: 'v1', behaviour: 'crashes' });
+    expect(await pushImage(clouds, { ...bad, tag: 'v2', behaviour: 'crashes' })).toBe(digest);
+    const { registries } = sandbox.cloud.neighbours;
+    for (const reference of [':v1', ':v2', `@${digest}`]) {
+      expect(registries.pull(`${host}/built${reference}`, KUBELET)).toEqual({
+        ok: true,
+        digest,
+        software: 'cloudflared',
+        behaviour: 'crashes',
+      });
+    }
+    await pushImage(clouds, { ...bad, tag: 'v3' });
+    expect(registries.pull(`${host}/built:v3`, KUBELET)).toMatchObject({ behaviour: undefined });
   });
 });
 

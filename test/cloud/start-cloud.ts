@@ -65,6 +65,11 @@ export class StandInAzure {
             const software = this.services.get(url);
             return software ? { ok: true, pod: 'pod', software } : absent;
           },
+          request: async (_, url, __, { path }) =>
+            this.services.has(url)
+              ? { ok: true, pod: 'pod', response: new Response(`${this.services.get(url)} at ${path}`) }
+              : absent,
+          secretSets: () => [],
           links: async () => this.links,
           credentials: () => ({ certificateAuthority: '', token: '' }),
         },

@@ -64,7 +64,7 @@ export function allowVault({ azure, cloud }: TestCloud, host: string): void {
   const { tenantId, controlPlane } = cloud.world.settings;
   const id = `/vaults/${host}`;
   azure.vaults.set(host, { id, tenantId, publicNetworkAccess: 'Enabled', enableRbacAuthorization: true });
-  const actions = ['getSecret', 'setSecret', 'readMetadata', 'delete', 'recover'];
+  const actions = ['getSecret', 'setSecret', 'update', 'readMetadata', 'delete', 'recover'];
   azure.allow(
     controlPlane.principalId,
     id,

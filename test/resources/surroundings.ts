@@ -10,6 +10,7 @@ export function surroundings(
     quarantined,
     quarantine: {
       has: (digest) => quarantined.some((image) => image.digest === digest),
+      of: (wanted) => quarantined.filter(({ repository }) => repository === wanted),
       add: async (image) => {
         if (!quarantined.some(({ digest }) => digest === image.digest)) quarantined.push(image);
       },

@@ -56,9 +56,11 @@ export async function callsSince(
   return (await answer.json()) as { calls: readonly RecordedCall[]; next: number };
 }
 
-/** POSTs that only read: ARM's actions for keys, credentials and names, and the registry's exchange of tokens. */
+/** POSTs that only read: ARM's actions for keys, credentials and names, and whatever only gives a token. */
 const readingPost =
-  /\/(listKeys|listClusterUserCredential|checkNameAvailability)(\?|$)|^\/oauth2\/(exchange|token)(\?|$)/i;
+  /\/(listKeys|listClusterUserCredential|checkNameAvailability)(\?|$)|\/oauth2\/(exchange|token|v2\.0\/token)(\?|$)/i;
 
-export const isMutation = ({ method, path }: RecordedCall): boolean =>
+/** What people do on the site is their own business. */
+export const isMutation = ({ service, method, path }: RecordedCall): boolean =>
+  service !== 'site' &&
   !['GET', 'HEAD', 'OPTIONS'].includes(method) && !(method === 'POST' && readingPost.test(path));

@@ -24,6 +24,7 @@ const withSubnets = (network: object) => ({ network });
 const spec = (more: object) => ({ ...minimalSpec, ...more });
 const postgres = (more: object) => spec({ postgres: more });
 const cluster = (more: object) => spec({ cluster: more });
+const images = (more: object) => spec({ registry: { name: 'yourorg', images: more } });
 const config = (more: object) => spec({ webui: { config: more } });
 
 describe('a spec that makes sense', () => {
@@ -55,6 +56,21 @@ describe('a spec that makes sense', () => {
       work_mem: '8192',
       'azure.extensions': 'VECTOR',
     });
+  });
+
+  test('may follow its images by tag, by range or by pattern', () => {
+    const { images: followed } = specOf(
+      images({
+        openWebui: { follow: { semver: '>=0.6.36 <0.7' } },
+        ollama: { follow: { tag: 'stable' } },
+        cloudflared: { follow: { pattern: '\\d+\\.\\d+\\.\\d+' } },
+      }),
+    ).registry;
+    expect(followed).toMatchObject({
+      openWebui: { follow: { semver: '>=0.6.36 <0.7' } },
+      ollama: { follow: { tag: 'stable' } },
+    });
+    expect(followed.redis.follow).toBeUndefined();
   });
 
   test('the published project is one', () => {
@@ -371,6 +387,44 @@ const bad: readonly [string, unknown, readonly string[]][] = [
     'an image without a tag',
     spec({ registry: { name: 'yourorg', images: { ollama: { source: 'docker.io/ollama/ollama' } } } }),
     ['registry.images.ollama.source'],
+  ],
+  [
+    'images followed in two ways and in none',
+    images({
+      openWebui: { follow: { tag: 'stable', semver: '>=0.6' } },
+      cloudflared: { follow: {} },
+    }),
+    ['registry.images.openWebui.follow', 'registry.images.cloudflared.follow'],
+  ],
+  [
+    'a digest that is to be followed',
+    images({
+      ollama: { source: `docker.io/ollama/ollama@sha256:${'a'.repeat(64)}`, follow: { tag: 'stable' } },
+    }),
+    ['registry.images.ollama.follow'],
+  ],
+  [
+    'ranges and patterns that are none',
+    images({
+      openWebui: { follow: { semver: 'newest' } },
+      cloudflared: { follow: { pattern: '(' } },
+      ollama: { follow: { pattern: '(a+)+' } },
+      redis: { follow: { tag: 'not a tag' } },
+    }),
+    [
+      'registry.images.openWebui.follow.semver',
+      'registry.images.ollama.follow.pattern',
+      'registry.images.cloudflared.follow.pattern',
+      'registry.images.redis.follow.tag',
+    ],
+  ],
+  [
+    'what is imported and would not be deployed',
+    images({
+      openWebui: { follow: { semver: '>=0.7' } },
+      ollama: { follow: { pattern: 'stable-.*' } },
+    }),
+    ['registry.images.openWebui.follow.semver', 'registry.images.ollama.follow.pattern'],
   ],
   [
     'more reserved than allowed',

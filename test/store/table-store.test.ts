@@ -67,6 +67,9 @@ describe('a deployment', () => {
       revision: 1,
       createdAt: monday.toISOString(),
       updatedAt: monday.toISOString(),
+      rotateAfter: {},
+      quarantine: [],
+      missedEvents: 0,
       etag: expect.stringMatching(/^"[\w-]+"$/),
     });
     expect(await store.findDeployment(name)).toEqual(put);
@@ -207,6 +210,7 @@ describe('an operation', () => {
       revision: 1,
       state: 'accepted',
       requestedAt: monday.toISOString(),
+      receipts: [],
       steps: [],
     });
     await store.recordSteps(name, [id], [step('azure/key-vault', 0)]);

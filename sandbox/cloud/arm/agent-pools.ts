@@ -26,7 +26,7 @@ import { Refusal } from './frame/refusal.ts';
 import { childMembers } from './frame/request-body.ts';
 import { type Call, type Change, provisioningState, type ResourceType } from './frame/resource-type.ts';
 import { parentIdOf, sameId } from './frame/target.ts';
-import { chooseVersion, offeredVersions, requireUpgrade, upgradesFrom } from './kubernetes-versions.ts';
+import { chooseVersion, offerIn, requireUpgrade, upgradesFrom } from './kubernetes-versions.ts';
 import { JOIN_SUBNET, networkIdOf, requireSubnet } from './network.ts';
 
 const poolBody = z.strictObject({ ...childMembers, properties: z.strictObject(poolMembers) });
@@ -46,6 +46,7 @@ export const clusterBusy = {
 /** A pool's properties with AKS's defaults; refuses what AKS refuses. */
 export function completePool(
   call: Call,
+  location: string,
   clusterVersion: string,
   name: string,
   given: PoolInput,
@@ -96,8 +97,9 @@ export function completePool(
   const asked = given.orchestratorVersion ?? before?.orchestratorVersion ?? clusterVersion;
   const isSame =
     before && (asked === before.orchestratorVersion || asked === before.currentOrchestratorVersion);
-  const version = isSame ? before.currentOrchestratorVersion : chooseVersion(asked);
-  if (before) requireUpgrade(before.currentOrchestratorVersion, version);
+  const offer = offerIn(call.frame.world, location);
+  const version = isSame ? before.currentOrchestratorVersion : chooseVersion(offer, asked);
+  if (before) requireUpgrade(offer, before.currentOrchestratorVersion, version);
   if (compareVersions(version, clusterVersion) > 0) {
     throw new Refusal(
       400,
@@ -187,7 +189,14 @@ function putPool(call: Call, input: PoolRequest, before: Pool | undefined): Chan
   requireClusterIdle(frame, cluster);
   requireRunning(cluster);
   const version = cluster.body.properties.currentKubernetesVersion;
-  const properties = completePool(call, version, call.name, input.properties, before?.body.properties);
+  const properties = completePool(
+    call,
+    cluster.body.location,
+    version,
+    call.name,
+    input.properties,
+    before?.body.properties,
+  );
   const others = poolsOf(frame, cluster.id).filter(({ id }) => !sameId(id, call.id));
   requireSystemPool([...others.map(({ body }) => body.properties), properties]);
   requireOneNetwork([...others.map(({ body }) => body.properties.vnetSubnetID), properties.vnetSubnetID]);
@@ -259,6 +268,11 @@ export function agentPoolTypes(dials: Dials): readonly ResourceType[] {
       requireSystemPool(others.map(({ body }) => body.properties));
       return { takes: durations.agentPoolDeletion };
     },
+    failed: (frame, operation, pool) => {
+      const isRolling = operation.verb === 'upgradeNodeImageVersion' || operation.input['isUpgrade'] === true;
+      const cluster = frame.store.get<ClusterBody, ClusterHidden>(parentIdOf(pool.id));
+      if (isRolling && cluster) reportRolling(frame, cluster, pool.name, 'Failed');
+    },
     gone: (frame, pool) => {
       const cluster = frame.store.get<ClusterBody, ClusterHidden>(parentIdOf(pool.id));
       const scaleSet = cluster && scaleSetOf(frame, cluster, pool);
@@ -286,7 +300,9 @@ export function agentPoolTypes(dials: Dials): readonly ResourceType[] {
     scope: 'resource-group',
     get: (call) => {
       const pool = call.frame.store.get<PoolBody>(call.parentId);
-      if (!pool || call.name !== 'default') return undefined;
+      const cluster = pool && call.frame.store.get<ClusterBody>(parentIdOf(pool.id));
+      if (!cluster || call.name !== 'default') return undefined;
+      const offer = offerIn(call.frame.world, cluster.body.location);
       const kubernetesVersion = pool.body.properties.currentOrchestratorVersion;
       return {
         id: call.id,
@@ -296,7 +312,7 @@ export function agentPoolTypes(dials: Dials): readonly ResourceType[] {
           kubernetesVersion,
           osType: 'Linux',
           latestNodeImageVersion: `AKSUbuntu-2204gen2containerd-${IMAGE_DATES[1]}`,
-          upgrades: upgradesFrom(kubernetesVersion).map((version) => ({ kubernetesVersion: version })),
+          upgrades: upgradesFrom(offer, kubernetesVersion).map((version) => ({ kubernetesVersion: version })),
         },
       };
     },
@@ -305,19 +321,23 @@ export function agentPoolTypes(dials: Dials): readonly ResourceType[] {
     type: 'Microsoft.ContainerService/managedClusters/availableAgentPoolVersions',
     apiVersions: CLUSTER_API_VERSIONS,
     scope: 'resource-group',
-    document: (call) => ({
-      id: `${call.id}/availableAgentPoolVersions`,
-      name: 'default',
-      type: 'Microsoft.ContainerService/managedClusters/availableAgentPoolVersions',
-      properties: {
-        agentPoolVersions: Object.values(offeredVersions)
-          .flat()
-          .map((kubernetesVersion) => ({
-            kubernetesVersion,
-            default: kubernetesVersion === chooseVersion(undefined),
-          })),
-      },
-    }),
+    document: (call) => {
+      const cluster = call.frame.store.get<ClusterBody>(call.id);
+      const offer = offerIn(call.frame.world, cluster?.body.location ?? '');
+      return {
+        id: `${call.id}/availableAgentPoolVersions`,
+        name: 'default',
+        type: 'Microsoft.ContainerService/managedClusters/availableAgentPoolVersions',
+        properties: {
+          agentPoolVersions: Object.values(offer)
+            .flat()
+            .map((kubernetesVersion) => ({
+              kubernetesVersion,
+              default: kubernetesVersion === chooseVersion(offer, undefined),
+            })),
+        },
+      };
+    },
   };
   return [agentPools, upgradeProfiles, availableVersions];
 }

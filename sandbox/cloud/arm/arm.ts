@@ -17,12 +17,13 @@ import type { Service, World } from '../world.ts';
 import { agentPoolTypes } from './agent-pools.ts';
 import { authorizationTypes } from './authorization.ts';
 import { placeBootstrapResources } from './bootstrap-resources.ts';
+import { type Announcement, announce } from './cluster-announcements.ts';
 import { createClusters, lockNodeGroups } from './clusters.ts';
 import { computeTypes } from './compute.ts';
 import { containerRegistryTypes, registryResources } from './container-registry.ts';
 import { containerServiceTypes } from './container-service.ts';
 import { createDatabases } from './database-connections.ts';
-import { allDials, type DialName, openDials } from './dials.ts';
+import { allDials, type DialName, openDials, turnDials } from './dials.ts';
 import { eventGridTypes } from './event-grid-subscriptions.ts';
 import { Dispatcher } from './frame/dispatcher.ts';
 import { type ArmNeighbours, Frame } from './frame/frame.ts';
@@ -40,6 +41,7 @@ import { privateEndpointConnections } from './private-link.ts';
 import { resourceTypes } from './resources.ts';
 import { Rights } from './rights.ts';
 import { createStorageAccounts, storageTypes } from './storage.ts';
+import { storageContainerTypes } from './storage-containers.ts';
 import { type FunctionApp, FunctionApps, webTypes } from './web.ts';
 
 const HOST = 'management.azure.com';
@@ -59,6 +61,10 @@ export interface Arm extends Service {
   /** Habits of Azure as they are set, and turns one. */
   dials(): Record<DialName, boolean>;
   turn(dial: DialName, on: boolean): void;
+  /** Turns several by name; throws ZodError on a dial that is not there. */
+  turnDials(wanted: unknown): void;
+  /** News of AKS; ids of the clusters that were told. Throws RangeError when there is none. */
+  announce(kind: Announcement): string[];
   /** Tells ARM where the control plane's functions answer; undefined when the host is down. */
   setFunctionApp(app: FunctionApp | undefined): Promise<void>;
   /** Stops alarms and the database engine. What is in flight goes on at the next start. */
@@ -83,6 +89,7 @@ export function createArm(world: World, neighbours: ArmNeighbours, directory: st
     privateDnsTypes,
     privateEndpointTypes,
     storageTypes,
+    storageContainerTypes,
     containerServiceTypes(dials),
     agentPoolTypes(dials),
     computeTypes,
@@ -113,6 +120,8 @@ export function createArm(world: World, neighbours: ArmNeighbours, directory: st
     startPostgres: () => engine.address(),
     dials: () => allDials(dials),
     turn: (dial, on) => dials.set(dial, on),
+    turnDials: (wanted) => turnDials(dials, wanted),
+    announce: (kind) => announce(frame, kind),
     setFunctionApp: (app) => apps.set(app),
     close: async () => {
       frame.operations.close();

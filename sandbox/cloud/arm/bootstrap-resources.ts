@@ -5,6 +5,7 @@ import type { Frame } from './frame/frame.ts';
 import { RESOURCE_GROUPS } from './frame/route.ts';
 import { VAULTS, vaultDefaults } from './key-vault.ts';
 import { USER_ASSIGNED_IDENTITIES } from './managed-identity.ts';
+import { placeAccount, STORAGE_ACCOUNTS } from './storage.ts';
 import { SITES } from './web.ts';
 
 /** Does nothing when it has been done before: what was deleted since stays deleted. */
@@ -41,6 +42,7 @@ export function placeBootstrapResources(frame: Frame): void {
       },
     },
   });
+  placeAccount(frame, inGroup(STORAGE_ACCOUNTS, controlPlane.storageAccountName), location);
   frame.store.put(inGroup(SITES, controlPlane.functionAppName), SITES, {
     body: {
       location,

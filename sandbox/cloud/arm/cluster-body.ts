@@ -7,6 +7,7 @@ import { z } from 'zod';
 import {
   clusterBusy,
   completePool,
+  reportRolling,
   requireOneNetwork,
   requireRunning,
   requireSystemPool,
@@ -27,7 +28,7 @@ import { Refusal } from './frame/refusal.ts';
 import { inert, readOnly, trackedMembers } from './frame/request-body.ts';
 import type { Call, Change } from './frame/resource-type.ts';
 import { groupIdOf, lastName } from './frame/target.ts';
-import { chooseVersion, requireUpgrade } from './kubernetes-versions.ts';
+import { chooseVersion, offerIn, requireUpgrade } from './kubernetes-versions.ts';
 import { attachIdentities, identityIdsOf } from './managed-identity.ts';
 
 export const clusterBody = z.strictObject({
@@ -184,8 +185,9 @@ export function putCluster(
   const asked = given.kubernetesVersion ?? before?.body.properties.kubernetesVersion;
   const isSameVersion =
     oldVersion !== undefined && (asked === oldVersion || asked === before?.body.properties.kubernetesVersion);
-  const version = isSameVersion ? oldVersion : chooseVersion(asked);
-  if (oldVersion !== undefined) requireUpgrade(oldVersion, version);
+  const offer = offerIn(call.frame.world, input.location);
+  const version = isSameVersion ? oldVersion : chooseVersion(offer, asked);
+  if (oldVersion !== undefined) requireUpgrade(offer, oldVersion, version);
   requireConsistent(input, before);
   const properties = clusterProperties(call, input, before, asked ?? version, version);
   const changed = putFirstPools(call, input, version, before);
@@ -199,6 +201,7 @@ export function putCluster(
     properties,
   };
   const isUpgrade = oldVersion !== undefined && oldVersion !== version;
+  if (before) for (const pool of changed) reportRolling(call.frame, before, pool, 'Started');
   return {
     body,
     hidden,
@@ -357,7 +360,11 @@ function putFirstPools(
   const existing = poolsOf(frame, id);
   const profiles = (input.properties.agentPoolProfiles ?? []).map(({ name, ...profile }) => {
     const old = existing.find((pool) => pool.name === name);
-    return { name, old, properties: completePool(call, version, name, profile, old?.body.properties) };
+    return {
+      name,
+      old,
+      properties: completePool(call, input.location, version, name, profile, old?.body.properties),
+    };
   });
   const untouched = existing.filter(({ name }) => !profiles.some((profile) => profile.name === name));
   const all = [

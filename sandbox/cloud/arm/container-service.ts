@@ -3,7 +3,7 @@
  * pools in agent-pools.ts, what AKS makes in the node resource group in cluster-model.ts.
  */
 import { z } from 'zod';
-import { clusterBusy, rollPool } from './agent-pools.ts';
+import { clusterBusy, reportRolling, rollPool } from './agent-pools.ts';
 import { type ClusterInput, clusterBody, putCluster } from './cluster-body.ts';
 import { adminCredential, userCredential } from './cluster-credentials.ts';
 import {
@@ -25,7 +25,7 @@ import type { Operation } from './frame/operations.ts';
 import { Refusal } from './frame/refusal.ts';
 import { tagsSchema } from './frame/request-body.ts';
 import { type Finish, provisioningState, type ResourceType, type Stored } from './frame/resource-type.ts';
-import { describeVersions, upgradesFrom } from './kubernetes-versions.ts';
+import { describeVersions, offerIn, upgradesFrom } from './kubernetes-versions.ts';
 import { finishRunCommand, startRunCommand } from './run-command.ts';
 
 /** Makes what is missing of the node resource group and its scale sets, and brings the pools to an end. */
@@ -94,6 +94,11 @@ function managedClusters(dials: Dials): ResourceType<ClusterBody, ClusterHidden,
         return finishCluster(frame, dials, operation, cluster);
       }
       return finishAction(frame, operation, cluster);
+    },
+    failed: (frame, operation, cluster) => {
+      for (const pool of (operation.input['upgradedPools'] as string[] | undefined) ?? []) {
+        reportRolling(frame, cluster, pool, 'Failed');
+      }
     },
     gone: (frame, cluster) => {
       const { principalId } = cluster.body.identity;
@@ -170,10 +175,11 @@ const upgradeProfiles: ResourceType = {
   get: (call) => {
     const cluster = call.frame.store.get<ClusterBody, ClusterHidden>(call.parentId);
     if (!cluster || call.name !== 'default') return undefined;
+    const offer = offerIn(call.frame.world, cluster.body.location);
     const profile = (version: string): Json => ({
       kubernetesVersion: version,
       osType: 'Linux',
-      upgrades: upgradesFrom(version).map((kubernetesVersion) => ({ kubernetesVersion })),
+      upgrades: upgradesFrom(offer, version).map((kubernetesVersion) => ({ kubernetesVersion })),
     });
     return {
       id: call.id,
@@ -194,7 +200,7 @@ const kubernetesVersions: ResourceType = {
   type: 'Microsoft.ContainerService/locations/kubernetesVersions',
   apiVersions: CLUSTER_API_VERSIONS,
   scope: 'subscription',
-  document: describeVersions,
+  document: ({ frame, target }) => describeVersions(offerIn(frame.world, target.names[0] ?? '')),
 };
 
 export function containerServiceTypes(dials: Dials): readonly ResourceType[] {

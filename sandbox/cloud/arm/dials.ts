@@ -1,4 +1,5 @@
 /** Habits of the simulated Azure that can be turned, because reality differs or changes; kept with the world. */
+import { z } from 'zod';
 import type { Table, World } from '../world.ts';
 
 /** With their settings in a new world. */
@@ -21,4 +22,14 @@ export function isOn(dials: Dials, name: DialName): boolean {
 export function allDials(dials: Dials): Record<DialName, boolean> {
   const names = Object.keys(defaults) as DialName[];
   return Object.fromEntries(names.map((name) => [name, isOn(dials, name)])) as Record<DialName, boolean>;
+}
+
+/** Turns those that are named; throws ZodError on one that is not there. */
+export function turnDials(dials: Dials, wanted: unknown): void {
+  const known = z.strictObject(
+    Object.fromEntries(Object.keys(defaults).map((name) => [name, z.boolean().optional()])),
+  );
+  for (const [name, on] of Object.entries(known.parse(wanted))) {
+    if (on !== undefined) dials.set(name, on);
+  }
 }

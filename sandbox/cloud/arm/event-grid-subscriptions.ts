@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { passesHandshake, webhookUrl } from '../event-grid/endpoint.ts';
 import type { DeliverySchema } from '../event-grid/envelope.ts';
 import { filterSchema } from '../event-grid/filters.ts';
+import { authorizationFor, requireSignIn, type SignIn } from '../event-grid/webhook-token.ts';
 import { durations } from './durations.ts';
 import type { Frame } from './frame/frame.ts';
 import type { Json } from './frame/json.ts';
@@ -154,6 +155,8 @@ const destination = z.discriminatedUnion('endpointType', [
     endpointType: z.literal('WebHook'),
     properties: z.strictObject({
       endpointUrl: z.url().optional(),
+      azureActiveDirectoryTenantId: z.string().optional(),
+      azureActiveDirectoryApplicationIdOrUri: z.string().optional(),
       ...batching,
       ...readOnly('endpointBaseUrl'),
     }),
@@ -226,7 +229,10 @@ function requireDestination(
   apps: FunctionApps,
   given: SubscriptionBody['properties']['destination'],
 ): void {
-  if (given.endpointType === 'WebHook') return;
+  if (given.endpointType === 'WebHook') {
+    requireSignIn(call.frame, given.properties);
+    return;
+  }
   const { resourceId } = given.properties;
   const target = functionOf(resourceId);
   const isThere =
@@ -351,6 +357,7 @@ async function shakeHands(frame: Frame, apps: FunctionApps, stored: EventSubscri
       name: stored.name,
       topic: sourceOf(frame, stored),
       now: frame.world.clock.now(),
+      authorization: authorizationFor(frame, signInOf(stored)),
     }));
   if (passes) return undefined;
   const { origin, pathname } = new URL(endpointUrl);
@@ -404,4 +411,9 @@ export function eventGridTypes(apps: FunctionApps): readonly ResourceType[] {
 export function functionNameOf(subscription: EventSubscription): string | undefined {
   const { destination: to } = subscription.body.properties;
   return to.endpointType === 'AzureFunction' ? lastName(to.properties.resourceId) : undefined;
+}
+
+/** How a webhook is signed in to; nothing for a function, which is reached with its key. */
+export function signInOf({ body: { properties } }: EventSubscription): SignIn {
+  return properties.destination.endpointType === 'WebHook' ? properties.destination.properties : {};
 }

@@ -15,7 +15,14 @@ import { isWithin, lastName, parentIdOf, sameId } from './frame/target.ts';
 import { isReachable } from './private-endpoints.ts';
 import { privateEndpointConnections, showConnections } from './private-link.ts';
 
-const API_VERSIONS = ['2025-08-01', '2025-06-01', '2025-01-01', '2024-01-01', '2023-05-01', '2023-01-01'];
+export const STORAGE_API_VERSIONS = [
+  '2025-08-01',
+  '2025-06-01',
+  '2025-01-01',
+  '2024-01-01',
+  '2023-05-01',
+  '2023-01-01',
+];
 export const STORAGE_ACCOUNTS = 'Microsoft.Storage/storageAccounts';
 const SHARES = `${STORAGE_ACCOUNTS}/fileServices/shares`;
 
@@ -122,22 +129,11 @@ function putAccount(call: Call, input: AccountInput, before: Stored<AccountBody,
     requireRuleSubnet(call, rule.id);
   const at = new Date(now).toISOString();
   const properties = {
-    supportsHttpsTrafficOnly: true,
-    minimumTlsVersion: 'TLS1_0',
-    allowBlobPublicAccess: false,
-    networkAcls: { bypass: 'AzureServices', virtualNetworkRules: [], ipRules: [], defaultAction: 'Allow' },
+    ...accountDefaults(name, input.location),
     ...before?.body.properties,
     ...input.properties,
-    primaryLocation: input.location,
-    statusOfPrimary: 'available',
     creationTime: before?.body.properties['creationTime'] ?? at,
     keyCreationTime: before?.hidden.keysCreated ?? { key1: at, key2: at },
-    primaryEndpoints: Object.fromEntries(
-      ['blob', 'file', 'queue', 'table', 'dfs'].map((service) => [
-        service,
-        `https://${name}.${service}.core.windows.net/`,
-      ]),
-    ),
   } as AccountBody['properties'];
   const body: AccountBody = {
     ...input,
@@ -146,8 +142,47 @@ function putAccount(call: Call, input: AccountInput, before: Stored<AccountBody,
   };
   // An account that exists is updated at once; a new one is followed by its Location header.
   if (before) return { body };
-  const hidden = { keys: { key1: newKey(), key2: newKey() }, keysCreated: { key1: at, key2: at } };
-  return { body, hidden, takes: durations.storageAccount };
+  return { body, hidden: newKeys(at), takes: durations.storageAccount };
+}
+
+const newKeys = (at: string): AccountHidden => ({
+  keys: { key1: newKey(), key2: newKey() },
+  keysCreated: { key1: at, key2: at },
+});
+
+const accountDefaults = (name: string, location: string): Json => ({
+  supportsHttpsTrafficOnly: true,
+  minimumTlsVersion: 'TLS1_0',
+  allowBlobPublicAccess: false,
+  networkAcls: { bypass: 'AzureServices', virtualNetworkRules: [], ipRules: [], defaultAction: 'Allow' },
+  primaryLocation: location,
+  statusOfPrimary: 'available',
+  primaryEndpoints: Object.fromEntries(
+    ['blob', 'file', 'queue', 'table', 'dfs'].map((service) => [
+      service,
+      `https://${name}.${service}.core.windows.net/`,
+    ]),
+  ),
+});
+
+/** An account that has stood there for long. */
+export function placeAccount(frame: Frame, id: string, location: string): void {
+  const at = new Date(0).toISOString();
+  frame.store.put(id, STORAGE_ACCOUNTS, {
+    body: {
+      location,
+      tags: {},
+      kind: 'StorageV2',
+      sku: { name: 'Standard_LRS', tier: 'Standard' },
+      properties: {
+        ...accountDefaults(lastName(id), location),
+        creationTime: at,
+        keyCreationTime: { key1: at, key2: at },
+        provisioningState: 'Succeeded',
+      },
+    },
+    hidden: newKeys(at),
+  });
 }
 
 function requireRuleSubnet(call: Call, subnetId: string): void {
@@ -176,7 +211,7 @@ function listKeys(stored: Stored<AccountBody, AccountHidden>): Json {
 
 const storageAccounts: ResourceType<AccountBody, AccountHidden, AccountInput> = {
   type: STORAGE_ACCOUNTS,
-  apiVersions: API_VERSIONS,
+  apiVersions: STORAGE_API_VERSIONS,
   scope: 'resource-group',
   name: {
     pattern: /^[a-z0-9]{3,24}$/,
@@ -238,7 +273,7 @@ const storageAccounts: ResourceType<AccountBody, AccountHidden, AccountInput> = 
   },
 };
 
-function requireAccountReady(frame: Frame, stored: Stored | undefined): void {
+export function requireAccountReady(frame: Frame, stored: Stored | undefined): void {
   if (frame.isReady(stored)) return;
   throw new Refusal(
     409,
@@ -250,7 +285,7 @@ function requireAccountReady(frame: Frame, stored: Stored | undefined): void {
 /** `default` always exists. */
 const fileServices: ResourceType = {
   type: `${STORAGE_ACCOUNTS}/fileServices`,
-  apiVersions: API_VERSIONS,
+  apiVersions: STORAGE_API_VERSIONS,
   scope: 'resource-group',
   get: (call) =>
     call.frame.store.get(call.parentId) && call.name === 'default' ? describeService(call.id) : undefined,
@@ -292,7 +327,7 @@ type Share = { properties: z.infer<typeof shareProperties> & Json };
 
 const shares: ResourceType<Share, Json, z.infer<typeof shareBody>> = {
   type: SHARES,
-  apiVersions: API_VERSIONS,
+  apiVersions: STORAGE_API_VERSIONS,
   scope: 'resource-group',
   name: {
     pattern: /^(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/,
@@ -327,7 +362,7 @@ const shares: ResourceType<Share, Json, z.infer<typeof shareBody>> = {
 
 const storageProvider: ResourceType = {
   type: 'Microsoft.Storage',
-  apiVersions: API_VERSIONS,
+  apiVersions: STORAGE_API_VERSIONS,
   scope: 'subscription',
   actions: {
     checkNameAvailability: {
@@ -413,5 +448,5 @@ export const storageTypes: readonly ResourceType[] = [
   fileServices,
   shares,
   storageProvider,
-  privateEndpointConnections(STORAGE_ACCOUNTS, API_VERSIONS),
+  privateEndpointConnections(STORAGE_ACCOUNTS, STORAGE_API_VERSIONS),
 ];

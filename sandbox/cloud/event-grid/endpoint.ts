@@ -39,14 +39,22 @@ export function webhookUrl(
 export async function passesHandshake(
   url: string,
   schema: DeliverySchema,
-  subscription: { readonly name: string; readonly topic: string; readonly now: number },
+  subscription: {
+    readonly name: string;
+    readonly topic: string;
+    readonly now: number;
+    /** For a webhook behind Entra. */
+    readonly authorization?: string | undefined;
+  },
 ): Promise<boolean> {
   const signal = AbortSignal.timeout(HANDSHAKE_WITHIN);
+  const { authorization } = subscription;
+  const signIn: Record<string, string> = authorization === undefined ? {} : { authorization };
   try {
     if (schema === 'CloudEventSchemaV1_0') {
       const answer = await fetch(url, {
         method: 'OPTIONS',
-        headers: { 'webhook-request-origin': ORIGIN },
+        headers: { ...signIn, 'webhook-request-origin': ORIGIN },
         signal,
       });
       await answer.body?.cancel();
@@ -57,6 +65,7 @@ export async function passesHandshake(
     const answer = await fetch(url, {
       method: 'POST',
       headers: {
+        ...signIn,
         'content-type': 'application/json; charset=utf-8',
         'aeg-event-type': 'SubscriptionValidation',
         'aeg-subscription-name': subscription.name.toUpperCase(),

@@ -49,7 +49,6 @@ export class Secrets {
     this.#world = world;
     this.#secrets = world.table('key-vault/secrets');
     this.#announce = announce;
-    this.#watchExpiry();
   }
 
   /** Names are case-insensitive. A secret whose retention has run out no longer exists. */
@@ -79,6 +78,11 @@ export class Secrets {
       .values()
       .filter((secret) => secret.host === host && this.find(host, secret.name)?.state === state)
       .sort((a, b) => a.name.localeCompare(b.name));
+  }
+
+  /** Of all vaults, deleted ones as well. */
+  all(): Secret[] {
+    return this.#secrets.values();
   }
 
   addVersion(
@@ -144,11 +148,11 @@ export class Secrets {
 
   #put(secret: Secret): void {
     this.#secrets.set(keyOf(secret.host, secret.name), secret);
-    this.#watchExpiry();
+    this.watchExpiry();
   }
 
   /** Sends what is due about current versions and sets one alarm for the next moment that matters. */
-  #watchExpiry(): void {
+  watchExpiry(): void {
     this.#alarm?.cancel();
     this.#alarm = undefined;
     let next = Number.POSITIVE_INFINITY;
@@ -178,7 +182,7 @@ export class Secrets {
       }
     }
     this.#world.touch();
-    this.#watchExpiry();
+    this.watchExpiry();
   }
 
   #markAnnounced(secret: Secret, current: SecretVersion, announced: 'near-expiry' | 'expired'): void {

@@ -3,12 +3,14 @@
  * controllers follows each change of an object, each change elsewhere in the world, and each moment a controller asked
  * to be woken at; passes repeat until nothing moves.
  */
-import type { Cluster, NodePool, Software } from '../neighbours.ts';
+import type { Cluster, NodePool } from '../neighbours.ts';
 import type { World } from '../world.ts';
+import { requestAt } from './answer.ts';
 import { ApiServer } from './api/api-server.ts';
 import { ObjectStore } from './api/object-store.ts';
 import { type Answered, Network } from './cluster-network.ts';
 import { bootstrap } from './controllers/bootstrap.ts';
+import type { Image } from './controllers/container-run.ts';
 import type { Controller, KubernetesNeighbours } from './controllers/controller.ts';
 import { deployments } from './controllers/deployments.ts';
 import { EventRecorder } from './controllers/events.ts';
@@ -20,6 +22,7 @@ import { scheduler } from './controllers/scheduler.ts';
 import { services } from './controllers/services.ts';
 import { volumes } from './controllers/volumes.ts';
 import type { Surroundings } from './processes/process.ts';
+import { ServiceTraffic } from './service-traffic.ts';
 
 /** In one pass at most; a cluster that still moves then goes on in the next. */
 const MOST_ROUNDS = 50;
@@ -30,6 +33,7 @@ export class KubernetesCluster {
   readonly events: EventRecorder;
   readonly kubelet: Kubelet;
   readonly network: Network;
+  readonly traffic: ServiceTraffic;
   readonly #world: World;
   readonly #neighbours: KubernetesNeighbours;
   readonly #controllers: readonly Controller[];
@@ -46,7 +50,7 @@ export class KubernetesCluster {
     const { clock } = world;
     this.api = new ApiServer(new ObjectStore(world, id), clock);
     this.events = new EventRecorder(this.api, clock);
-    const images = world.table<{ digest: string; software: Software }>('kubernetes/node-images');
+    const images = world.table<Image>('kubernetes/node-images');
     const surroundings: Surroundings = {
       clusterId: id,
       clock,
@@ -55,7 +59,13 @@ export class KubernetesCluster {
       neighbours,
       nodePool: (node) => this.#poolOf(node),
       dial: (host, port, namespace) => this.dial(host, port, namespace),
+      request: (url, init, client) =>
+        requestAt(this.traffic, url, new Request(url, init), {
+          client: client.metadata.uid,
+          namespace: client.metadata.namespace ?? '',
+        }),
       volumeData: world.table('kubernetes/volume-data'),
+      secretSets: world.table('kubernetes/secret-sets'),
     };
     this.kubelet = new Kubelet(
       surroundings,
@@ -67,6 +77,7 @@ export class KubernetesCluster {
       () => this.request(),
     );
     this.network = new Network(this.api, this.kubelet);
+    this.traffic = new ServiceTraffic(this.network, clock);
     this.#controllers = [
       bootstrap,
       nodes,

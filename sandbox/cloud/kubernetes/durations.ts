@@ -43,6 +43,9 @@ export const STOP: Readonly<Record<Software, number>> = {
 /** Open WebUI creating its schema in an empty database, before it goes on starting. */
 export const FIRST_MIGRATION = 25 * SECOND;
 
+/** Python with psycopg2, before the first line of a program that imports nothing else. */
+export const PYTHON_IMPORTS = 1 * SECOND;
+
 /** Sandbox, network and the container itself (containerd). */
 export const CREATE_CONTAINER = 1 * SECOND;
 

@@ -5,12 +5,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { KubernetesWorld } from '../neighbours.ts';
 import type { CallContext, Service, World } from '../world.ts';
-import { answerAt } from './answer.ts';
+import { answerAt, DEFAULT_NAMESPACE, requestAt } from './answer.ts';
 import { answer } from './api/http.ts';
 import { KubernetesCluster } from './cluster.ts';
 import type { KubernetesNeighbours } from './controllers/controller.ts';
 import { linksOf } from './links.ts';
 import { runCommand } from './run-command.ts';
+import { type StoredSecretSet, secretSetsOf } from './secret-sets.ts';
 import { workloadsOf } from './workloads.ts';
 
 export interface Kubernetes extends Service, KubernetesWorld {
@@ -88,6 +89,19 @@ export function createKubernetes(world: World, neighbours: KubernetesNeighbours)
       return runCommand(cluster, world.clock, command);
     },
     answer: (clusterId, url) => answerAt(find(clusterId), url),
+    request: async (clusterId, url, request, { pod, path }) => {
+      const cluster = find(clusterId);
+      if (!cluster?.resource?.isRunning) {
+        return { ok: false, code: 'NoCluster', reason: 'There is no such cluster, or it is stopped.' };
+      }
+      return requestAt(cluster.traffic, url, request, { client: pod, namespace: DEFAULT_NAMESPACE, path });
+    },
+    secretSets: (clusterId) =>
+      secretSetsOf(
+        world.table<StoredSecretSet>('kubernetes/secret-sets').values(),
+        clusterId,
+        neighbours.vaults,
+      ),
     links: (clusterId, serviceUrl) => linksOf(find(clusterId), neighbours, serviceUrl),
     credentials: (clusterId) => ({
       certificateAuthority: neighbours.certificates.pem,

@@ -5,7 +5,7 @@
  */
 import type { Cluster, Principal, SiteLink, SiteLinkName } from '../neighbours.ts';
 import { DEFAULT_NAMESPACE } from './answer.ts';
-import { DEPLOYMENTS, PODS, SECRETS, SERVICES } from './api/kinds.ts';
+import { DEPLOYMENTS, PERSISTENT_VOLUMES, PODS, SECRETS, SERVICES } from './api/kinds.ts';
 import { printPodStatus } from './api/table.ts';
 import type { KubernetesCluster } from './cluster.ts';
 import type { KubernetesNeighbours } from './controllers/controller.ts';
@@ -13,8 +13,9 @@ import { nodeNamesOf } from './controllers/nodes.ts';
 import { environmentOf } from './controllers/pod-environment.ts';
 import { mountShare, volumeOfClaim } from './controllers/pod-volumes.ts';
 import { selectedPods, servesTraffic } from './controllers/services.ts';
-import type { Container, Deployment, Pod, Service } from './object.ts';
+import type { Container, Deployment, PersistentVolume, Pod, Service } from './object.ts';
 import { type ExternalSecret, targetName } from './processes/external-secrets.ts';
+import { uses } from './processes/reloader.ts';
 import { type AzureStore, findIdentity, vaultUrlOf } from './processes/vault-access.ts';
 
 const ORDER: readonly SiteLinkName[] = [
@@ -225,9 +226,16 @@ class Stack {
     return holds(`The nodes can pull all ${images.size} images.`);
   }
 
+  /** Those whose Secret a workload or volume takes; what only a pod takes that runs once is no link of the site. */
   #externalSecrets(): ExternalSecret[] {
-    const kind = this.#cluster.api.kindOf('external-secrets.io', 'v1', 'externalsecrets');
-    return kind ? this.#cluster.api.list<ExternalSecret>(kind, this.#namespace) : [];
+    const { api } = this.#cluster;
+    const kind = api.kindOf('external-secrets.io', 'v1', 'externalsecrets');
+    const volumes = api.list<PersistentVolume>(PERSISTENT_VOLUMES);
+    const isTaken = (secret: string): boolean =>
+      this.#workloads().some(({ spec }) => uses(spec.template.spec, 'SECRET', secret)) ||
+      volumes.some(({ spec }) => spec.csi?.nodeStageSecretRef?.name === secret);
+    const all = kind ? api.list<ExternalSecret>(kind, this.#namespace) : [];
+    return all.filter((one) => isTaken(targetName(one)));
   }
 
   #stores(): AzureStore[] {

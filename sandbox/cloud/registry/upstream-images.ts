@@ -2,14 +2,17 @@
  * The public images that the sandbox's world knows. Every plausible version of a known repository exists; nothing else
  * does. Manifests are real OCI documents whose SHA-256 is their digest, made from the name alone, so that the same tag
  * has the same digest on every machine. The layers hold a line of text instead of a program: what the image does when
- * it runs is told by its title annotation, which travels with every copy.
+ * it runs is told by its annotations, which travel with every copy.
  */
 import { createHash } from 'node:crypto';
-import type { Software } from '../neighbours.ts';
+import { z } from 'zod';
+import type { Behaviour, Software } from '../neighbours.ts';
 
 export const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
 export const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 const TITLE = 'org.opencontainers.image.title';
+/** Of the sandbox alone: what a bad build does. */
+const BEHAVIOUR = 'com.example.sandbox.behaviour';
 
 /** By registry and repository, with the title that the image carries. */
 const TITLES: Readonly<Record<string, string>> = {
@@ -31,6 +34,8 @@ const SOFTWARE: readonly Software[] = [
   'external-secrets',
   'reloader',
 ];
+
+const BEHAVIOURS: readonly Behaviour[] = ['crashes', 'never-ready', 'broken-page'];
 
 /** Versions, the moving tags that projects publish, and variants of both. */
 const PLAUSIBLE_TAG = /^(v?\d+(\.\d+){0,3}|latest|main|stable|dev)([-.][A-Za-z0-9]+([.-][A-Za-z0-9]+)*)?$/;
@@ -82,15 +87,15 @@ export function findUpstreamImage(registry: string, repository: string, tag: str
   };
 }
 
-/** What a container of the image does, by the title annotation of its manifest or index. */
-export function softwareOf(manifestText: string): Software {
-  const parsed: unknown = JSON.parse(manifestText);
-  if (typeof parsed !== 'object' || parsed === null || !('annotations' in parsed)) return 'other';
-  const annotations = parsed.annotations;
-  if (typeof annotations !== 'object' || annotations === null) return 'other';
-  const title: unknown = Object.entries(annotations).find(([name]) => name === TITLE)?.[1];
-  return SOFTWARE.find((known) => known === title) ?? 'other';
+/** What a container of the image does, by the annotations of its manifest or index. */
+export function contentsOf(manifestText: string): { software: Software; behaviour: Behaviour | undefined } {
+  const { annotations } = annotatedSchema.parse(JSON.parse(manifestText));
+  const behaviour = annotations[BEHAVIOUR];
+  const software = SOFTWARE.find((known) => known === annotations[TITLE]) ?? 'other';
+  return { software, behaviour: BEHAVIOURS.find((known) => known === behaviour) };
 }
+
+const annotatedSchema = z.object({ annotations: z.record(z.string(), z.string()).catch({}).default({}) });
 
 export function digestOf(content: string | Uint8Array): string {
   return `sha256:${createHash('sha256').update(content).digest('hex')}`;

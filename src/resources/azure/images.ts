@@ -1,7 +1,10 @@
 /**
- * The stack's images in the deployment's own registry, copied there by Azure (no Docker anywhere) and from then on
- * known by digest: tags of the source may move, what runs does not. An import does not show until it is complete, so a
- * running one is remembered; whether it has come is asked of the registry itself.
+ * The stack's images in the deployment's own registry, known by digest: tags may move, what runs does not. Which digest
+ * is the one to run NOW is read from the registry's tags at each look, so that a push needs no memory: an event only
+ * makes the engine look. What failed here (the quarantine) is passed over, under whatever tag it comes.
+ *
+ * As long as there is nothing to choose from, the source is imported, copied by Azure (no Docker anywhere). An import
+ * does not show until it is complete, so a running one is remembered; whether it has come is asked of the registry.
  */
 import { hasCode, orAbsent } from '../../clients/cloud-failure.ts';
 import { forget, isUnderWay, submit } from '../../clients/operations.ts';
@@ -9,32 +12,33 @@ import type { Names } from '../../naming.ts';
 import type { DeploymentSpec, ImageName } from '../../spec/spec.ts';
 import { defineResource, type Scope } from '../scope.ts';
 import { registry } from './registry.ts';
+import { admitted, referenceOf, type Tag, type TagPolicy, tagPolicyOf, untainted } from './tag-policy.ts';
 
 const LOOK_AGAIN_SECONDS = 5;
 
-/** Where an image comes from and what it is called in our registry. */
-export interface Import {
+type ImageSpec = DeploymentSpec['registry']['images'][ImageName];
+
+/** Where an image comes from, what it is called in our registry, and which of its tags is wished. */
+export interface WantedImage {
   readonly image: ImageName;
   /** Host of the source registry; Docker Hub's official images are in its `library/`. */
   readonly registryUri: string;
   readonly sourceImage: string;
   readonly repository: string;
-  /** A tag, or a digest when the source is named by one. */
+  readonly policy: TagPolicy;
+  /** The tag that the source is imported under, or its digest when it is named by one. */
   readonly reference: string;
 }
 
-export function importOf(
-  image: ImageName,
-  { source, repository }: { source: string; repository: string },
-): Import {
+export function wantedImage(image: ImageName, { source, repository, follow }: ImageSpec): WantedImage {
   const [registryUri = '', ...path] = source.split('/');
-  const sourceImage = path.join('/');
-  const reference = sourceImage.includes('@') ? sourceImage.split('@')[1] : sourceImage.split(':')[1];
-  return { image, registryUri, sourceImage, repository, reference: reference ?? '' };
+  const policy = tagPolicyOf({ source, follow });
+  const reference = policy.kind === 'tag' ? policy.tag : referenceOf(source);
+  return { image, registryUri, sourceImage: path.join('/'), repository, policy, reference };
 }
 
 /** Ollama only when it runs here, Redis only when replicas have to share their sessions and there is no other. */
-export function wantedImages(spec: DeploymentSpec): readonly Import[] {
+export function wantedImages(spec: DeploymentSpec): readonly WantedImage[] {
   const { images } = spec.registry;
   const wanted: Readonly<Record<ImageName, boolean>> = {
     openWebui: true,
@@ -44,25 +48,41 @@ export function wantedImages(spec: DeploymentSpec): readonly Import[] {
   };
   return (['openWebui', 'ollama', 'cloudflared', 'redis'] as const)
     .filter((name) => wanted[name])
-    .map((name) => importOf(name, images[name]));
+    .map((name) => wantedImage(name, images[name]));
 }
 
-const isDigest = (reference: string): boolean => reference.startsWith('sha256:');
-
-/** The digest in our registry, or undefined while it is not there. */
-async function digestOf(
-  scope: Scope,
+/** What the policy finds in our registry, best first; empty while the image is not there. */
+async function tagsOf(
+  { clients }: Scope,
   loginServer: string,
-  { repository, reference }: Import,
-): Promise<string | undefined> {
-  const artifact = scope.clients.registryContent(loginServer).getArtifact(repository, reference);
-  if (isDigest(reference)) return (await orAbsent(artifact.getManifestProperties()))?.digest;
-  return (await orAbsent(artifact.getTagProperties(reference)))?.digest;
+  { repository, policy, reference }: WantedImage,
+): Promise<readonly Pick<Tag, 'digest'>[]> {
+  const registry = clients.registryContent(loginServer);
+  if (policy.kind === 'digest') {
+    const manifest = registry.getArtifact(repository, policy.digest).getManifestProperties();
+    const found = await orAbsent(manifest);
+    return found ? [found] : [];
+  }
+  if (policy.kind === 'tag') {
+    const found = await orAbsent(registry.getArtifact(repository, policy.tag).getTagProperties(policy.tag));
+    return found ? [found] : [];
+  }
+  const listing = async (): Promise<Tag[]> => {
+    const tags: Tag[] = [];
+    // @azure/container-registry 1.1.2 lists the tags of the whole repository, whichever artifact it is asked of.
+    const all = registry.getArtifact(repository, reference).listTagProperties();
+    for await (const { name, digest, lastUpdatedOn } of all) {
+      tags.push({ name, digest, updatedAt: lastUpdatedOn });
+    }
+    return tags;
+  };
+  return admitted(policy, (await orAbsent(listing())) ?? []);
 }
 
-const importKey = (names: Names, { repository, reference }: Import): string =>
+const importKey = (names: Names, { repository, reference }: WantedImage): string =>
   `${names.deployment}/azure/images/${names.registry}/${repository}:${reference}`;
 
+/** By image, `<login server>/<repository>@sha256:…`; empty when nothing is left that has not failed here. */
 type Outputs = Readonly<Record<ImageName, string>>;
 
 export const images = defineResource<{ readonly registry: typeof registry }, Outputs>({
@@ -75,20 +95,22 @@ export const images = defineResource<{ readonly registry: typeof registry }, Out
     const looks = await Promise.all(
       wantedImages(scope.spec).map(async (wanted) => ({
         wanted,
-        digest: await digestOf(scope, loginServer, wanted),
+        tags: await tagsOf(scope, loginServer, wanted),
       })),
     );
     const outputs: Outputs = {
       ...{ openWebui: '', ollama: '', cloudflared: '', redis: '' },
       ...Object.fromEntries(
-        looks.map(({ wanted, digest }) => [
-          wanted.image,
-          digest ? `${loginServer}/${wanted.repository}@${digest}` : '',
-        ]),
+        looks.map(({ wanted, tags }) => {
+          const chosen = untainted(tags, scope.quarantine);
+          return [wanted.image, chosen ? `${loginServer}/${wanted.repository}@${chosen.digest}` : ''];
+        }),
       ),
     };
-    for (const { wanted, digest } of looks) if (digest) forget(scope.clients, importKey(scope.names, wanted));
-    const lacking = looks.filter(({ digest }) => !digest).map(({ wanted }) => wanted);
+    for (const { wanted, tags } of looks) {
+      if (tags.length > 0) forget(scope.clients, importKey(scope.names, wanted));
+    }
+    const lacking = looks.filter(({ tags }) => tags.length === 0).map(({ wanted }) => wanted);
     if (lacking.length === 0) return { state: 'ready', outputs };
     const underWay = await Promise.all(
       lacking.map((wanted) => isUnderWay(scope.clients, importKey(scope.names, wanted))),
@@ -112,14 +134,15 @@ export const images = defineResource<{ readonly registry: typeof registry }, Out
     for (const wanted of wantedImages(scope.spec)) {
       const operation = importKey(scope.names, wanted);
       if (
-        (await digestOf(scope, deps.registry.loginServer, wanted)) ||
+        (await tagsOf(scope, deps.registry.loginServer, wanted)).length > 0 ||
         (await isUnderWay(scope.clients, operation))
       )
         continue;
-      const { registryUri, sourceImage, repository, reference } = wanted;
-      const target = isDigest(reference)
-        ? { untaggedTargetRepositories: [repository] }
-        : { targetTags: [`${repository}:${reference}`] };
+      const { registryUri, sourceImage, repository, reference, policy } = wanted;
+      const target =
+        policy.kind === 'digest'
+          ? { untaggedTargetRepositories: [repository] }
+          : { targetTags: [`${repository}:${reference}`] };
       const source = { registryUri, sourceImage };
       try {
         await submit(

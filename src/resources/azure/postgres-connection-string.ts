@@ -2,7 +2,7 @@ import { fatal } from '../../graph/failure.ts';
 import {
   findSecret,
   putSecret,
-  readSecret,
+  readVersion,
   referenceTo,
   removeSecret,
   type SecretWish,
@@ -42,7 +42,10 @@ export function connectionString({ user, password, host, database }: Login): str
   return url;
 }
 
-/** Derived from the password, never kept for its own sake: it follows when the password is rotated. */
+/**
+ * Derived from the password, never kept for its own sake: it follows when the password is rotated, as soon as the server
+ * has the new one and not before, and it ends with it.
+ */
 export const postgresConnectionString = defineResource<
   {
     readonly password: typeof postgresPassword;
@@ -84,15 +87,23 @@ async function wish(
   scope: Scope,
   deps: {
     readonly password: { readonly secret: SecretReference };
-    readonly server: { readonly fqdn: string };
+    readonly server: { readonly fqdn: string; readonly passwordVersion: string };
     readonly database: { readonly name: string };
   },
 ): Promise<SecretWish & { readonly value: string }> {
+  const { passwordVersion: version } = deps.server;
+  const password = await readVersion(scope, { ...deps.password.secret, version });
   const value = connectionString({
     user: scope.spec.postgres.adminLogin,
-    password: await readSecret(scope, deps.password.secret),
+    password: password.value,
     host: deps.server.fqdn,
     database: deps.database.name,
   });
-  return { name: NAME, contentType: 'text/uri', value };
+  return {
+    name: NAME,
+    contentType: 'text/uri',
+    value,
+    expiresOn: password.properties.expiresOn,
+    tags: { 'password-version': version },
+  };
 }

@@ -27,11 +27,22 @@ export function makePassword(login: string): string {
   }
 }
 
-/** In the vault before there is a server: a password nobody kept would lock everybody out of it. */
+/** A password that was made up here, as opposed to one that somebody put into the vault, names its server. */
+const MADE_FOR = 'made-for';
+
+export const isMadeFor = (server: string, tags: Readonly<Record<string, string>> | undefined): boolean =>
+  tags?.[MADE_FOR] === server;
+
+/**
+ * In the vault before there is a server: a password nobody kept would lock everybody out of it. For the same reason a
+ * new one is in the vault before the server is told, and nothing uses it until the server has it.
+ */
 export const postgresPassword = generatedSecret({
   key: 'azure/postgres-password',
   title: "PostgreSQL administrator's password",
   name: 'postgres-admin-password',
   contentType: 'text/plain',
+  rotation: 'postgres-password',
+  tags: ({ names }) => ({ [MADE_FOR]: names.postgresServer }),
   generate: ({ spec }) => makePassword(spec.postgres.adminLogin),
 });

@@ -1,7 +1,9 @@
 /**
  * The PostgreSQL flexible server. How it is reached, its login, its redundancy of backups and its region are chosen
- * once, when it is made (https://learn.microsoft.com/azure/postgresql/network/concepts-networking-private-link). Its
- * password is sent only then: Azure never shows it again, so there is nothing to compare it with.
+ * once, when it is made (https://learn.microsoft.com/azure/postgresql/network/concepts-networking-private-link). Azure
+ * never shows its password again, so a tag tells which version from the vault it was sent last. A password that somebody
+ * put into the vault by hand is never sent: whoever does that changes the server's, too, and whether it logs in is
+ * proven before pods get it.
  */
 import type { Server, ServerForPatch } from '@azure/arm-postgresql-flexible';
 import { orAbsent } from '../../clients/cloud-failure.ts';
@@ -15,16 +17,19 @@ import {
   missing,
   refuseToReplace,
   submitFor,
+  tagOf,
   withOurTags,
 } from '../kinds/arm-resource.ts';
-import { readSecret } from '../kinds/vault-secret.ts';
-import { defineResource, type Scope } from '../scope.ts';
+import { readVersion } from '../kinds/vault-secret.ts';
+import { defineResource, type Scope, type SecretReference } from '../scope.ts';
 import { network } from './network.ts';
-import { postgresPassword } from './postgres-password.ts';
+import { isMadeFor, postgresPassword } from './postgres-password.ts';
 import { privateDnsZones } from './private-dns-zones.ts';
 
 const key = 'azure/postgres-server';
 const LOOK_AGAIN_SECONDS = 15;
+/** Version in the vault of the password that the server was sent last. */
+const PASSWORD_VERSION = 'password-version';
 const chosenOnce = [
   'location',
   'administratorLogin',
@@ -63,15 +68,15 @@ const reachedBy = ({ postgres }: DeploymentSpec, { network: { postgresSubnetId }
 export function serverBody(
   { spec, names }: Pick<Scope, 'spec' | 'names'>,
   places: Places,
-  password: string,
+  password: { readonly value: string; readonly version: string },
 ): Server {
   const { maintenanceWindow: _, ...body } = changeable(spec);
   return {
     ...body,
     location: spec.location,
-    tags: { ...names.tags },
+    tags: { ...names.tags, [PASSWORD_VERSION]: password.version },
     administratorLogin: spec.postgres.adminLogin,
-    administratorLoginPassword: password,
+    administratorLoginPassword: password.value,
     availabilityZone: spec.postgres.availabilityZone,
     backup: backupOf(spec),
     network: reachedBy(spec, places),
@@ -117,7 +122,29 @@ function patchOf(scope: Scope, found: Server, differing: readonly Difference[]):
   };
 }
 
-type Outputs = { readonly id: string; readonly name: string; readonly fqdn: string };
+const passwordPath = `tags.${PASSWORD_VERSION}`;
+
+/** Whether a password made for this server has not been sent to it yet, as far as its tag tells. */
+async function passwordDifferences(
+  scope: Scope,
+  password: SecretReference,
+  { tags }: Server,
+): Promise<Difference[]> {
+  const sent = tagOf(tags, PASSWORD_VERSION);
+  if (sent === password.version) return [];
+  const { properties } = await readVersion(scope, password);
+  return isMadeFor(scope.names.postgresServer, properties.tags)
+    ? [{ path: passwordPath, wanted: password.version, found: sent ?? null }]
+    : [];
+}
+
+type Outputs = {
+  readonly id: string;
+  readonly name: string;
+  readonly fqdn: string;
+  /** Version in the vault of the password to log in with. */
+  readonly passwordVersion: string;
+};
 
 export const postgresServer = defineResource<
   {
@@ -139,7 +166,9 @@ export const postgresServer = defineResource<
     const found = await orAbsent(scope.clients.postgres().servers.get(resourceGroup, name));
     if (!found) return missing(scope, key, LOOK_AGAIN_SECONDS);
     const { id, fullyQualifiedDomainName: fqdn } = found;
-    const outputs = id && fqdn ? { id, name, fqdn } : undefined;
+    const { secret } = deps.password;
+    const outputs = id && fqdn ? { id, name, fqdn, passwordVersion: secret.version } : undefined;
+    const password = await passwordDifferences(scope, secret, found);
     return judge(scope, {
       key,
       what,
@@ -148,7 +177,7 @@ export const postgresServer = defineResource<
       retryAfterSeconds: LOOK_AGAIN_SECONDS,
       whyFailed: { code: `Server${found.state}`, message: `${what} is ${found.state}` },
       outputs,
-      differences: serverDifferences(scope.spec, deps, found),
+      differences: [...password, ...serverDifferences(scope.spec, deps, found)],
     });
   },
 
@@ -161,11 +190,19 @@ export const postgresServer = defineResource<
     const { servers } = scope.clients.postgres();
     if (seen.state === 'drifted') {
       const found = await servers.get(resourceGroup, name);
-      const patch = patchOf(scope, found, seen.differences);
+      const { secret } = deps.password;
+      // By itself, and with the tag in the same request: either both have reached the server or neither.
+      const patch = seen.differences.some(({ path }) => path === passwordPath)
+        ? {
+            administratorLoginPassword: (await readVersion(scope, secret)).value,
+            tags: { ...withOurTags(scope.names, found.tags), [PASSWORD_VERSION]: secret.version },
+          }
+        : patchOf(scope, found, seen.differences);
       await submitFor(scope, key, servers.beginUpdate(resourceGroup, name, patch));
       return;
     }
-    const password = await readSecret(scope, deps.password.secret);
+    const { value } = await readVersion(scope, deps.password.secret);
+    const password = { value, version: deps.password.secret.version };
     await submitFor(
       scope,
       key,

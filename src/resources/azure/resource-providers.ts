@@ -7,6 +7,7 @@ export const neededProviders = [
   'Microsoft.ContainerRegistry',
   'Microsoft.ContainerService',
   'Microsoft.DBforPostgreSQL',
+  'Microsoft.EventGrid',
   'Microsoft.KeyVault',
   'Microsoft.ManagedIdentity',
   'Microsoft.Network',

@@ -2,22 +2,31 @@
  * The password with which Open WebUI proves to Entra that it is the application. Entra tells it once, so it goes
  * straight into the vault, whose secret remembers by tag which credential it is. Adding one is not repeatable: a crash
  * between Entra and the vault leaves a credential nobody knows. It is recognised by its name, and removed with the other
- * old ones once the vault's has been in use for a while. A credential is never removed before a newer one is there.
+ * old ones once the vault's has been in use for a while. A credential is never removed before a newer one is there, and
+ * none is handed on before Entra has let the application in with it.
  */
+import type { KeyVaultSecret } from '@azure/keyvault-secrets';
 import { z } from 'zod';
 import { findInGraph, graphBody, graphDone, graphPath, notReplicated } from '../../clients/graph.ts';
 import type { Difference } from '../../graph/resource.ts';
 import { managedBy } from '../../naming.ts';
 import { vaultRoles } from '../azure/vault-roles.ts';
-import { findSecret, putSecret, referenceTo, removeSecret } from '../kinds/vault-secret.ts';
+import { monthsLater, renewalTime, wishTags } from '../kinds/rotation.ts';
+import {
+  findSecret,
+  putSecret,
+  referenceTo,
+  removeSecret,
+  rotationDifference,
+  secretDifferences,
+} from '../kinds/vault-secret.ts';
 import type { Scope } from '../scope.ts';
 import { defineResource } from '../scope.ts';
 import { application } from './application.ts';
+import { servicePrincipal } from './service-principal.ts';
 
 const NAME = 'openwebui-client-secret';
 
-/** Key Vault announces a secret's end 30 days ahead: https://learn.microsoft.com/azure/event-grid/event-schema-key-vault */
-const NOTICE_DAYS = 30;
 /** External Secrets looks every hour at the latest, and a rollout takes its time: until then the old one may be in use. */
 const DISTRIBUTION_HOURS = 2;
 
@@ -25,11 +34,13 @@ const DISTRIBUTION_HOURS = 2;
 const REPLICATION_MINUTES = 15;
 
 const HOUR = 3_600_000;
-const DAY = 24 * HOUR;
+const LOOK_AGAIN_SECONDS = 15;
 
 const credentialSchema = z.object({
   keyId: z.string(),
   displayName: z.string().nullish(),
+  /** The first three characters of the password. */
+  hint: z.string().nullish(),
   startDateTime: z.coerce.date(),
   endDateTime: z.coerce.date(),
 });
@@ -49,71 +60,85 @@ async function credentialsOf({ clients }: Scope, objectId: string): Promise<read
   return found.passwordCredentials;
 }
 
-/** When the credential should be replaced: some weeks before its end, but a short-lived one not from its first day on. */
-export function renewalTime({
-  startDateTime,
-  endDateTime,
-}: Pick<Credential, 'startDateTime' | 'endDateTime'>): Date {
-  const lifetime = endDateTime.getTime() - startDateTime.getTime();
-  return new Date(endDateTime.getTime() - Math.min(NOTICE_DAYS * DAY, lifetime / 3));
-}
-
-/** Credentials of ours that nothing uses any more, given the one the vault holds. */
+/** Credentials of ours that nothing uses any more, given the one that has been in the vault since then. */
 export function disused(
   all: readonly Credential[],
   inVault: Credential,
+  since: Date,
   name: string,
   now: Date,
 ): readonly Credential[] {
-  if (now.getTime() - inVault.startDateTime.getTime() < DISTRIBUTION_HOURS * HOUR) return [];
+  const start = Math.max(inVault.startDateTime.getTime(), since.getTime());
+  if (now.getTime() - start < DISTRIBUTION_HOURS * HOUR) return [];
   return all.filter(
     ({ keyId, displayName, startDateTime }) =>
-      keyId !== inVault.keyId && displayName === name && startDateTime <= inVault.startDateTime,
+      keyId !== inVault.keyId && displayName === name && startDateTime.getTime() <= start,
   );
 }
 
-/** Calendar months later, in UTC; the 31st of a short month becomes its last day. */
-export function monthsLater(from: Date, months: number): Date {
-  const day = from.getUTCDate();
-  const target = new Date(from);
-  target.setUTCDate(1);
-  target.setUTCMonth(target.getUTCMonth() + months);
-  const lastDay = new Date(Date.UTC(target.getUTCFullYear(), target.getUTCMonth() + 1, 0)).getUTCDate();
-  target.setUTCDate(Math.min(day, lastDay));
-  return target;
+/**
+ * The credential that the vault's value belongs to: the one its tag names, unless that begins differently. A value that
+ * somebody put there by hand has no tag of its own, and only its beginning tells. Undefined also while the one that is
+ * named does not show yet.
+ */
+export function credentialOf(
+  all: readonly Credential[],
+  value: string,
+  keyId: string | undefined,
+): Credential | undefined {
+  const named = all.find((credential) => credential.keyId === keyId);
+  if (named && (!named.hint || value.startsWith(named.hint))) return named;
+  if (keyId !== undefined && !named) return undefined;
+  return all
+    .filter(({ hint }) => hint && value.startsWith(hint))
+    .toSorted((one, other) => other.startDateTime.getTime() - one.startDateTime.getTime())[0];
 }
 
 async function lookAt(scope: Scope, vaultUrl: string, objectId: string) {
   const stored = await findSecret(scope, vaultUrl, NAME);
   const credentials = await credentialsOf(scope, objectId);
   const keyIdInVault = stored?.properties.tags?.['keyId'];
-  const inVault = credentials.find(({ keyId }) => keyId === keyIdInVault);
-  const old = inVault ? disused(credentials, inVault, credentialName(scope), scope.now) : [];
-  const age = scope.now.getTime() - (stored?.properties.createdOn?.getTime() ?? 0);
+  const inVault = stored && credentialOf(credentials, stored.value ?? '', keyIdInVault);
+  const createdAt = stored?.properties.createdOn ?? new Date(0);
+  const old = inVault ? disused(credentials, inVault, createdAt, credentialName(scope), scope.now) : [];
+  const age = scope.now.getTime() - createdAt.getTime();
   const isReplicating = keyIdInVault !== undefined && !inVault && age < REPLICATION_MINUTES * 60_000;
-  return { stored, inVault, old, isReplicating };
+  const wrong =
+    stored && (rotationDifference(scope, stored, 'client-secret') ?? unusable(inVault, scope.now));
+  return { stored, inVault, old, isReplicating, wrong };
 }
 
 /** What is wrong with the vault's credential, if anything. */
 function unusable(inVault: Credential | undefined, now: Date): Difference | undefined {
   if (!inVault) return { path: 'passwordCredentials', wanted: 'the one in the vault', found: null };
-  if (now < renewalTime(inVault)) return undefined;
-  return { path: 'endDateTime', wanted: 'some weeks off', found: inVault.endDateTime.toISOString() };
+  const { startDateTime, endDateTime } = inVault;
+  if (now < renewalTime(startDateTime, endDateTime)) return undefined;
+  return { path: 'endDateTime', wanted: 'some weeks off', found: endDateTime.toISOString() };
 }
+
+/** What the vault is to say about the credential that is in it; whoever lets it end sooner means it. */
+const wishOf = ({ keyId, endDateTime }: Credential, { properties: { expiresOn } }: KeyVaultSecret) => ({
+  name: NAME,
+  contentType: 'text/plain',
+  expiresOn: expiresOn && expiresOn < endDateTime ? expiresOn : endDateTime,
+  tags: { keyId },
+});
 
 export const clientSecret = defineResource({
   key: 'entra/client-secret',
   title: 'Client secret',
-  dependsOn: { application, vault: vaultRoles },
+  /** Nobody gets a token as an application that has no service principal. */
+  dependsOn: { application, servicePrincipal, vault: vaultRoles },
 
   async observe(scope, { application, vault }) {
-    const { stored, inVault, old, isReplicating } = await lookAt(scope, vault.vaultUrl, application.objectId);
+    const { objectId, clientId } = application;
+    const { stored, inVault, old, isReplicating, wrong } = await lookAt(scope, vault.vaultUrl, objectId);
     if (!stored) return { state: 'absent' };
     if (isReplicating) {
       return {
         state: 'changing',
         reason: 'Microsoft Entra does not show the new client secret everywhere yet',
-        retryAfterSeconds: 15,
+        retryAfterSeconds: LOOK_AGAIN_SECONDS,
       };
     }
     const outputs = {
@@ -121,8 +146,18 @@ export const clientSecret = defineResource({
       keyId: inVault?.keyId ?? '',
       expiresAt: inVault?.endDateTime.toISOString() ?? '',
     };
-    const wrong = unusable(inVault, scope.now);
-    if (wrong) return { state: 'drifted', outputs, differences: [wrong] };
+    if (wrong || !inVault) return { state: 'drifted', outputs, differences: wrong ? [wrong] : [] };
+    const { tenantId } = scope.spec;
+    const login = await scope.clients.login({ tenantId, clientId, clientSecret: stored.value ?? '' });
+    if (!login.isAccepted) {
+      return {
+        state: 'changing',
+        reason: `Microsoft Entra does not let the application in with the client secret in the vault (${login.code})`,
+        retryAfterSeconds: LOOK_AGAIN_SECONDS,
+      };
+    }
+    const marks = secretDifferences(scope, stored, wishOf(inVault, stored));
+    if (marks.length > 0) return { state: 'drifted', outputs, differences: marks };
     if (old.length === 0) return { state: 'ready', outputs };
     const keyIds = old.map(({ keyId }) => keyId);
     return {
@@ -135,8 +170,10 @@ export const clientSecret = defineResource({
   async ensure(scope, { application, vault }) {
     const { objectId } = application;
     const graph = scope.clients.graph();
-    const { stored, inVault, old } = await lookAt(scope, vault.vaultUrl, objectId);
-    if (stored && !unusable(inVault, scope.now)) {
+    const { stored, inVault, old, wrong } = await lookAt(scope, vault.vaultUrl, objectId);
+    if (stored?.value && inVault && !wrong) {
+      const wish = { ...wishOf(inVault, stored), value: stored.value };
+      if (secretDifferences(scope, stored, wish).length > 0) await putSecret(scope, vault.vaultUrl, wish);
       for (const { keyId } of old) {
         await graphDone(graphPath(graph)`/applications/${objectId}/removePassword`.post({ body: { keyId } }));
       }
@@ -161,7 +198,7 @@ export const clientSecret = defineResource({
       contentType: 'text/plain',
       value: added.secretText,
       expiresOn: added.endDateTime,
-      tags: { keyId: added.keyId },
+      tags: { keyId: added.keyId, ...wishTags(scope.rotateAfter['client-secret']) },
     });
   },
 

@@ -12,7 +12,7 @@ import type { Scope } from '../scope.ts';
 export type Tags = Readonly<Record<string, string>>;
 
 /** ARM treats tag names without regard to case and may hand them back spelled otherwise. */
-const tagOf = (tags: Tags | undefined, name: string): string | undefined =>
+export const tagOf = (tags: Tags | undefined, name: string): string | undefined =>
   Object.entries(tags ?? {}).find(([key]) => key.toLowerCase() === name.toLowerCase())?.[1];
 
 /** Whether tags carry the mark of this deployment. */

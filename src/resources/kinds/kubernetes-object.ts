@@ -43,11 +43,19 @@ export interface Manifest<Deps extends Dependencies> {
   ): Readonly<Record<string, unknown>> & { readonly annotations?: Readonly<Record<string, string>> };
 }
 
+/** An object as it is wished beside the object as it is. */
+export interface Look {
+  readonly wanted: KubernetesObject;
+  readonly found: KubernetesObject | undefined;
+}
+
 /** What the objects' own status says: `undefined` when they do their work. */
 export type Unready =
   | { readonly state: 'changing'; readonly reason: string; readonly retryAfterSeconds?: number }
   | { readonly state: 'failed'; readonly code: string; readonly message: string }
   | undefined;
+
+type Ready<Out extends Outputs> = Extract<Observed<Out>, { readonly state: 'ready' }>;
 
 export interface KubernetesObjects<Deps extends Dependencies, Out extends Outputs> {
   readonly key: ResourceKey;
@@ -57,12 +65,23 @@ export interface KubernetesObjects<Deps extends Dependencies, Out extends Output
   isWanted?(scope: SpecAndNames): boolean;
   /** `known` may lack dependencies when things are removed; an object's kind and name must not need them. */
   objects(scope: SpecAndNames, known: Partial<DependencyOutputs<Deps>>): readonly Manifest<Deps>[];
-  /** Called once every object is as wished, with the objects in the order of `objects`. */
+  /** Asked before objects that are there are changed: why that should wait a moment. */
+  hold?(look: {
+    readonly scope: Scope;
+    readonly deps: DependencyOutputs<Deps>;
+    readonly looks: readonly Look[];
+  }): Promise<Unready> | Unready;
+  /**
+   * Called once every object is as wished, with the objects in the order of `objects`. Who learns outputs while looking
+   * answers `ready` with them instead of `undefined`.
+   */
   readiness?(look: {
     readonly scope: Scope;
     readonly api: KubernetesApi;
+    readonly deps: DependencyOutputs<Deps>;
     readonly found: readonly KubernetesObject[];
-  }): Promise<Unready> | Unready;
+  }): Promise<Unready | Ready<Out>> | Unready | Ready<Out>;
+  /** What follows from the dependencies alone. */
   outputs?(scope: Scope, deps: DependencyOutputs<Deps>): Out;
 }
 
@@ -99,8 +118,12 @@ export const kubernetesObjects = <
 
       const outputs = resource.outputs?.(scope, deps) ?? ({} as Out);
       const wrong = looks.flatMap(({ wanted, found }) => differencesOf(wanted, found));
-      if (wrong.length > 0) return { state: 'drifted', outputs, differences: wrong };
-      return (await resource.readiness?.({ scope, api, found: existing })) ?? { state: 'ready', outputs };
+      if (wrong.length > 0) {
+        const held = await resource.hold?.({ scope, deps, looks });
+        return held ?? { state: 'drifted', outputs, differences: wrong };
+      }
+      const learned = await resource.readiness?.({ scope, api, deps, found: existing });
+      return learned ?? { state: 'ready', outputs };
     },
 
     async ensure(scope, deps) {
@@ -131,6 +154,7 @@ export function manifestOf<Deps extends Dependencies>(
   found?: KubernetesObject,
 ): KubernetesObject {
   const { annotations, ...body } = manifest.body(deps, found);
+  const marks = marksOf(manifest.name, { names });
   const bare = {
     ...body,
     apiVersion: manifest.apiVersion,
@@ -138,8 +162,8 @@ export function manifestOf<Deps extends Dependencies>(
     metadata: {
       name: manifest.name,
       ...(manifest.isClusterScoped ? {} : { namespace: names.namespace }),
-      labels: { ...commonLabels(manifest.name), ...manifest.labels },
-      annotations: { ...manifest.annotations, ...annotations, [deploymentAnnotation]: names.deployment },
+      labels: { ...marks.labels, ...manifest.labels },
+      annotations: { ...manifest.annotations, ...annotations, ...marks.annotations },
     },
   };
   const wish = createHash('sha256').update(JSON.stringify(bare)).digest('hex').slice(0, 16);
@@ -155,6 +179,17 @@ export const commonLabels = (name: string): Readonly<Record<string, string>> => 
   'app.kubernetes.io/part-of': 'open-webui',
   'app.kubernetes.io/managed-by': managedBy,
 });
+
+/** What `isOurs` knows an object by. */
+export const marksOf = (name: string, { names }: Pick<SpecAndNames, 'names'>) => ({
+  labels: commonLabels(name),
+  annotations: { [deploymentAnnotation]: names.deployment },
+});
+
+/** Reloader leaves a Secret or ConfigMap with this alone, whoever uses it: docs/decisions/0008-one-rollout.md */
+export const ignoredByReloader: Readonly<Record<string, string>> = {
+  'reloader.stakater.com/ignore': 'true',
+};
 
 /** What of the wanted fields is not as wished. An object that is not there is one difference, not one per field. */
 export function differencesOf(wanted: KubernetesObject, found: KubernetesObject | undefined): Difference[] {
@@ -196,7 +231,7 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** `undefined` when there is no such cluster: then there is nothing in it either. */
-async function connect({ clients, names }: Scope): Promise<KubernetesApi | undefined> {
+export async function connect({ clients, names }: Scope): Promise<KubernetesApi | undefined> {
   try {
     return await clients.kubernetes(names.resourceGroup, names.cluster);
   } catch (error) {
@@ -210,7 +245,7 @@ function look<Deps extends Dependencies>(
   scope: Scope,
   { objects }: Pick<KubernetesObjects<Deps, Outputs>, 'objects'>,
   deps: DependencyOutputs<Deps>,
-): Promise<{ readonly wanted: KubernetesObject; readonly found: KubernetesObject | undefined }[]> {
+): Promise<Look[]> {
   return Promise.all(
     objects(scope, deps).map(async (manifest) => {
       const found = await findServed(api, referenceOf(manifest, scope));
@@ -220,7 +255,7 @@ function look<Deps extends Dependencies>(
 }
 
 /** Without the kind there is no object of it: its CRD has gone with all of them. */
-async function findServed(
+export async function findServed(
   api: KubernetesApi,
   reference: ObjectReference,
 ): Promise<KubernetesObject | undefined> {
@@ -242,13 +277,13 @@ const referenceOf = <Deps extends Dependencies>(
   ...(isClusterScoped ? {} : { namespace: names.namespace }),
 });
 
-const describe = ({ kind, metadata }: KubernetesObject): string => `${kind} ${metadata.name}`;
+export const describe = ({ kind, metadata }: KubernetesObject): string => `${kind} ${metadata.name}`;
 
 export const isOurs = ({ metadata }: KubernetesObject, { names }: SpecAndNames): boolean =>
   metadata.labels?.['app.kubernetes.io/managed-by'] === managedBy &&
   metadata.annotations?.[deploymentAnnotation] === names.deployment;
 
-function foreignReason(object: KubernetesObject): string {
+export function foreignReason(object: KubernetesObject): string {
   const owner = object.metadata.annotations?.[deploymentAnnotation];
   return owner === undefined
     ? `${describe(object)} is in the cluster already and was not made by this control plane`

@@ -7,11 +7,13 @@ import type { KeyVaultSecret } from '@azure/keyvault-secrets';
 import { hasCode, orAbsent } from '../../clients/cloud-failure.ts';
 import { differences } from '../../graph/differences.ts';
 import { fatal } from '../../graph/failure.ts';
+import type { Notice } from '../../graph/finding.ts';
 import type { Difference, Resource, ResourceKey } from '../../graph/resource.ts';
 import type { Names } from '../../naming.ts';
 import { vaultRoles } from '../azure/vault-roles.ts';
-import { defineResource, type Scope, type SecretReference } from '../scope.ts';
+import { defineResource, type Rotation, type Scope, type SecretReference } from '../scope.ts';
 import { isOurs } from './arm-resource.ts';
+import { expiryOf, isExpiring, monthsLater, satisfies, type VersionFacts, wishTags } from './rotation.ts';
 
 const marks = (names: Names): Record<string, string> => ({
   'managed-by': names.tags['managed-by'] ?? '',
@@ -31,11 +33,14 @@ export const referenceTo = (vaultUrl: string, secret: KeyVaultSecret): SecretRef
   version: secret.properties.version ?? '',
 });
 
-/** The value behind a reference: its current version, so that a rotated secret is used at once. */
-export async function readSecret(scope: Scope, reference: SecretReference): Promise<string> {
-  const { value } = await scope.clients.secrets(reference.vaultUrl).getSecret(reference.name);
-  if (!value) throw fatal('SecretEmpty', `the vault secret ${reference.name} has no value`);
-  return value;
+/** Exactly the version that a reference names, with its value. */
+export async function readVersion(
+  scope: Scope,
+  { vaultUrl, name, version }: SecretReference,
+): Promise<KeyVaultSecret & { readonly value: string }> {
+  const secret = await scope.clients.secrets(vaultUrl).getSecret(name, { version });
+  if (!secret.value) throw fatal('SecretEmpty', `the vault secret ${name} has no value`);
+  return { ...secret, value: secret.value };
 }
 
 export interface SecretWish {
@@ -44,13 +49,31 @@ export interface SecretWish {
   readonly contentType: string;
   /** Left out where whatever is there is right. */
   readonly value?: string;
-  readonly expiresOn?: Date;
+  /** How long a version may live, where that is not for somebody else to say. */
+  readonly lifetimeMonths?: number;
+  readonly expiresOn?: Date | undefined;
   /** What has to be remembered with the value; joins our marks. */
   readonly tags?: Readonly<Record<string, string>>;
 }
 
+/** Tags that say something about one version's value; the next version begins without them. */
+const tagsOfOneVersion: readonly string[] = [
+  'rotation',
+  'made-for',
+  'key',
+  'replaces',
+  'keyId',
+  'password-version',
+];
+const inherited = (tags: Readonly<Record<string, string>> | undefined): Record<string, string> =>
+  Object.fromEntries(Object.entries(tags ?? {}).filter(([name]) => !tagsOfOneVersion.includes(name)));
+
+const wishedExpiry = (found: VersionFacts, { expiresOn, lifetimeMonths }: SecretWish): Date | undefined =>
+  expiresOn ?? (lifetimeMonths === undefined ? undefined : expiryOf(found, lifetimeMonths));
+
 /** Vaults keep times to the second. */
-const secondsOf = (time: Date | undefined): number | undefined => time && Math.floor(time.getTime() / 1000);
+const isoOf = (time: Date | undefined): string | undefined =>
+  time && new Date(Math.floor(time.getTime() / 1000) * 1000).toISOString();
 
 /** What is not as asked about a secret; its value is compared, never shown. */
 export const secretDifferences = (scope: Scope, found: KeyVaultSecret, wish: SecretWish): Difference[] => [
@@ -59,10 +82,10 @@ export const secretDifferences = (scope: Scope, found: KeyVaultSecret, wish: Sec
       [wish.name]: {
         contentType: wish.contentType,
         tags: { ...wish.tags, ...marks(scope.names) },
-        ...(wish.expiresOn ? { expiresOn: secondsOf(wish.expiresOn) } : {}),
+        expiresOn: isoOf(wishedExpiry(found.properties, wish)),
       },
     },
-    { [wish.name]: { ...found.properties, expiresOn: secondsOf(found.properties.expiresOn) } },
+    { [wish.name]: { ...found.properties, expiresOn: isoOf(found.properties.expiresOn) } },
   ),
   ...(wish.value === undefined || wish.value === found.value
     ? []
@@ -80,17 +103,24 @@ export async function putSecret(
 ): Promise<void> {
   const client = scope.clients.secrets(vaultUrl);
   const found = await findSecret(scope, vaultUrl, wish.name);
-  const properties = {
-    contentType: wish.contentType,
-    tags: { ...found?.properties.tags, ...wish.tags, ...marks(scope.names) },
-    ...(wish.expiresOn ? { expiresOn: wish.expiresOn } : {}),
-  };
+  const { contentType, lifetimeMonths } = wish;
   if (found?.properties.version && found.value === wish.value) {
-    await client.updateSecretProperties(wish.name, found.properties.version, properties);
+    const expiresOn = wishedExpiry(found.properties, wish);
+    await client.updateSecretProperties(wish.name, found.properties.version, {
+      contentType,
+      tags: { ...found.properties.tags, ...wish.tags, ...marks(scope.names) },
+      ...(expiresOn ? { expiresOn } : {}),
+    });
     return;
   }
+  const expiresOn =
+    wish.expiresOn ?? (lifetimeMonths === undefined ? undefined : monthsLater(scope.now, lifetimeMonths));
   try {
-    await client.setSecret(wish.name, wish.value, properties);
+    await client.setSecret(wish.name, wish.value, {
+      contentType,
+      tags: { ...inherited(found?.properties.tags), ...wish.tags, ...marks(scope.names) },
+      ...(expiresOn ? { expiresOn } : {}),
+    });
   } catch (error) {
     if (!hasCode(error, 'ObjectIsDeletedButRecoverable')) throw error;
     await recover(scope, vaultUrl, wish.name);
@@ -118,41 +148,81 @@ export async function removeSecret(scope: Scope, vaultUrl: string, name: string)
   }
 }
 
-/** A resource that is one secret, made up once and from then on kept as it is: only rotation makes a new version. */
-export const generatedSecret = (use: {
+/** What a look at a secret says when its value is to be replaced for this rotation; undefined when it is not. */
+export function rotationDifference(
+  scope: Pick<Scope, 'now' | 'rotateAfter'>,
+  { name, properties }: KeyVaultSecret,
+  rotation: Rotation,
+  whenExpiring: 'replace' | 'keep' = 'replace',
+): Difference | undefined {
+  const wish = scope.rotateAfter[rotation];
+  const made = properties.createdOn?.toISOString() ?? null;
+  if (wish && !satisfies(properties, wish)) {
+    return { path: `${name}.version`, wanted: `made after ${wish.toISOString()}`, found: made };
+  }
+  if (whenExpiring === 'keep' || !isExpiring(properties, scope.now)) return undefined;
+  return { path: `${name}.expiresOn`, wanted: 'some weeks off', found: isoOf(properties.expiresOn) ?? null };
+}
+
+export interface GeneratedSecret {
   readonly key: ResourceKey;
   readonly title: string;
   readonly name: string;
   readonly contentType: string;
-  readonly generate: (scope: Scope) => string;
-}): Resource<Scope, { readonly vault: typeof vaultRoles }, { readonly secret: SecretReference }> =>
-  defineResource({
-    key: use.key,
-    title: use.title,
+  readonly rotation: Rotation;
+  /** What is noticed instead when it nears its end and only a person may say that it is to be replaced. */
+  readonly onlyWhenAsked?: Notice;
+  /** What has to be remembered about a value that was made up here. */
+  tags?(scope: Scope): Readonly<Record<string, string>>;
+  generate(scope: Scope): string;
+}
+
+/** A resource that is one secret, made up once and from then on kept as it is: only rotation makes a new version. */
+export function generatedSecret(
+  use: GeneratedSecret,
+): Resource<Scope, { readonly vault: typeof vaultRoles }, { readonly secret: SecretReference }> {
+  const { key, title, name, contentType, rotation, onlyWhenAsked } = use;
+  const kept = ({ spec }: Scope): SecretWish => ({
+    name,
+    contentType,
+    lifetimeMonths: spec.vault.secretLifetimeMonths,
+  });
+  const due = (scope: Scope, found: KeyVaultSecret): Difference | undefined =>
+    rotationDifference(scope, found, rotation, onlyWhenAsked ? 'keep' : 'replace');
+
+  return defineResource({
+    key,
+    title,
     dependsOn: { vault: vaultRoles },
 
     async observe(scope, { vault }) {
-      const found = await findSecret(scope, vault.vaultUrl, use.name);
+      const found = await findSecret(scope, vault.vaultUrl, name);
       if (!found) return { state: 'absent' as const };
       const outputs = { secret: referenceTo(vault.vaultUrl, found) };
-      const wrong = secretDifferences(scope, found, use);
-      return wrong.length > 0
-        ? { state: 'drifted' as const, outputs, differences: wrong }
+      const isDue = due(scope, found);
+      const wrong = isDue ? [isDue] : secretDifferences(scope, found, kept(scope));
+      if (wrong.length > 0) return { state: 'drifted' as const, outputs, differences: wrong };
+      return onlyWhenAsked && isExpiring(found.properties, scope.now)
+        ? { state: 'ready' as const, outputs, notices: [onlyWhenAsked] }
         : { state: 'ready' as const, outputs };
     },
 
     async ensure(scope, { vault }) {
       // Read again: what was absent a moment ago may have been put there by a run that this one follows.
-      const found = await findSecret(scope, vault.vaultUrl, use.name);
-      const { name, contentType } = use;
+      const found = await findSecret(scope, vault.vaultUrl, name);
+      if (found?.value && !due(scope, found)) {
+        await putSecret(scope, vault.vaultUrl, { ...kept(scope), value: found.value });
+        return;
+      }
       await putSecret(scope, vault.vaultUrl, {
-        name,
-        contentType,
-        value: found?.value ?? use.generate(scope),
+        ...kept(scope),
+        value: use.generate(scope),
+        tags: { ...use.tags?.(scope), ...wishTags(scope.rotateAfter[rotation]) },
       });
     },
 
     async remove(scope, { vault }) {
-      if (vault) await removeSecret(scope, vault.vaultUrl, use.name);
+      if (vault) await removeSecret(scope, vault.vaultUrl, name);
     },
   });
+}

@@ -1,22 +1,19 @@
 /**
- * When a Deployment does its work, and if not, why: in the words a person would find by going through `kubectl describe`
- * pod by pod. https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status
+ * When a Deployment does its work, and if not, why; and what all Deployments here have in common.
+ * https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status
  */
 import { z } from 'zod';
 import type { KubernetesApi, KubernetesObject } from '../../clients/kubernetes-api.ts';
 import type { Scope } from '../scope.ts';
 import type { Unready } from './kubernetes-object.ts';
+import { troubleOfPods } from './pods.ts';
 
 const deploymentSchema = z.object({
   metadata: z.object({
     name: z.string(),
-    namespace: z.string().optional(),
     generation: z.number().optional(),
   }),
-  spec: z.object({
-    replicas: z.number().default(1),
-    selector: z.object({ matchLabels: z.record(z.string(), z.string()).default({}) }),
-  }),
+  spec: z.object({ replicas: z.number().default(1) }),
   status: z
     .object({
       observedGeneration: z.number().default(0),
@@ -30,12 +27,30 @@ const deploymentSchema = z.object({
             status: z.string(),
             reason: z.string().default(''),
             message: z.string().default(''),
+            lastUpdateTime: z.string().optional(),
           }),
         )
         .default([]),
     })
     .prefault({}),
 });
+
+const templateSchema = z.object({
+  spec: z.object({
+    template: z.object({ spec: z.object({ containers: z.array(z.object({ image: z.string() })) }) }),
+  }),
+});
+
+/** The image of its pods, as their template names it; empty where there is none. */
+export const imageOf = (deployment: KubernetesObject): string =>
+  templateSchema.safeParse(deployment).data?.spec.template.spec.containers[0]?.image ?? '';
+
+/** The `Progressing` condition, once the Deployment's controller has seen what was last applied. */
+export function progressOf(deployment: KubernetesObject) {
+  const { metadata, status } = deploymentSchema.parse(deployment);
+  if (status.observedGeneration < (metadata.generation ?? 0)) return undefined;
+  return status.conditions.find(({ type }) => type === 'Progressing');
+}
 
 /** Whether every replica runs the newest pod template and is ready. */
 export function isRolledOut(deployment: KubernetesObject): boolean {
@@ -47,15 +62,17 @@ export function isRolledOut(deployment: KubernetesObject): boolean {
   );
 }
 
+/** As many pods as are wished. */
+export const replicasOf = (deployment: KubernetesObject): number =>
+  deploymentSchema.parse(deployment).spec.replicas;
+
 /** `undefined` when it is rolled out. */
 export async function workloadReadiness(api: KubernetesApi, deployment: KubernetesObject): Promise<Unready> {
   if (isRolledOut(deployment)) return undefined;
   const { metadata, spec, status } = deploymentSchema.parse(deployment);
   const isSeen = status.observedGeneration >= (metadata.generation ?? 0);
   const { updatedReplicas, readyReplicas } = status;
-  const trouble = isSeen
-    ? await troubleOfPods(api, { namespace: metadata.namespace ?? '', labels: spec.selector.matchLabels })
-    : undefined;
+  const trouble = isSeen ? await troubleOfPods(api, deployment) : undefined;
   const stuck = status.conditions.find(
     ({ type, reason }) => type === 'Progressing' && reason === 'ProgressDeadlineExceeded',
   );
@@ -69,129 +86,6 @@ export async function workloadReadiness(api: KubernetesApi, deployment: Kubernet
   const progress = `${Math.min(updatedReplicas, readyReplicas)} of ${spec.replicas} replicas are ready`;
   return { state: 'changing', reason: trouble ?? refusal?.message ?? `${metadata.name}: ${progress}` };
 }
-
-const podSchema = z.object({
-  metadata: z.object({
-    name: z.string(),
-    deletionTimestamp: z.string().optional(),
-    creationTimestamp: z.string().default(''),
-  }),
-  status: z
-    .object({
-      conditions: z
-        .array(
-          z.object({
-            type: z.string(),
-            status: z.string(),
-            reason: z.string().default(''),
-            message: z.string().default(''),
-          }),
-        )
-        .default([]),
-      containerStatuses: z
-        .array(
-          z.object({
-            name: z.string(),
-            ready: z.boolean().default(false),
-            restartCount: z.number().default(0),
-            state: z
-              .object({
-                waiting: z
-                  .object({ reason: z.string().default(''), message: z.string().default('') })
-                  .optional(),
-              })
-              .default({}),
-            lastState: z
-              .object({
-                terminated: z
-                  .object({
-                    reason: z.string().default(''),
-                    exitCode: z.number().optional(),
-                    message: z.string().default(''),
-                  })
-                  .optional(),
-              })
-              .default({}),
-          }),
-        )
-        .default([]),
-    })
-    .prefault({}),
-});
-type Pod = z.output<typeof podSchema>;
-
-/** The first thing that keeps a pod from being ready, newest pod first: older ones may be on their way out. */
-async function troubleOfPods(
-  api: KubernetesApi,
-  { namespace, labels }: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> },
-): Promise<string | undefined> {
-  const selector = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
-  const listed = await api.list({ apiVersion: 'v1', kind: 'Pod', namespace }, { labels: selector.join(',') });
-  const pods = listed
-    .map((pod) => podSchema.parse(pod))
-    .filter(({ metadata, status }) => !metadata.deletionTimestamp && !isReady(status))
-    .toSorted((one, other) => other.metadata.creationTimestamp.localeCompare(one.metadata.creationTimestamp));
-  for (const pod of pods) {
-    const trouble = troubleOf(pod);
-    if (trouble) return trouble;
-  }
-  const [newest] = pods;
-  return newest && (await warningAbout(api, namespace, newest));
-}
-
-const isReady = ({ conditions }: Pod['status']): boolean =>
-  conditions.some(({ type, status }) => type === 'Ready' && status === 'True');
-
-/** Reasons that mean nothing but "in a moment". */
-const ordinary = new Set(['ContainerCreating', 'PodInitializing', '']);
-
-export function troubleOf({ metadata, status }: Pod): string | undefined {
-  const unscheduled = status.conditions.find(
-    ({ type, status: is, reason }) => type === 'PodScheduled' && is === 'False' && reason !== '',
-  );
-  if (unscheduled) return sentence(metadata.name, 'cannot be scheduled', unscheduled.message);
-  for (const { state, lastState, restartCount, name } of status.containerStatuses) {
-    const { reason = '', message = '' } = state.waiting ?? {};
-    if (reason === 'CrashLoopBackOff') {
-      const { terminated } = lastState;
-      const end =
-        terminated && `${terminated.reason || 'Error'}, exit code ${terminated.exitCode ?? 'unknown'}`;
-      const words = [end, terminated?.message].filter(Boolean).join(': ');
-      return sentence(metadata.name, `crashes again and again (${restartCount} restarts of ${name})`, words);
-    }
-    if (!ordinary.has(reason)) return sentence(metadata.name, `waits: ${reason}`, message);
-  }
-  return undefined;
-}
-
-/** What a pod that is only "creating" waits for (a mount, a Secret) stands in its events alone. */
-async function warningAbout(
-  api: KubernetesApi,
-  namespace: string,
-  { metadata }: Pod,
-): Promise<string | undefined> {
-  const events = await api.list(
-    { apiVersion: 'v1', kind: 'Event', namespace },
-    { fields: `involvedObject.name=${metadata.name},type=Warning` },
-  );
-  const newest = events
-    .map((event) => eventSchema.parse(event))
-    .toSorted((one, other) => other.lastTimestamp.localeCompare(one.lastTimestamp))[0];
-  return newest && sentence(metadata.name, newest.reason, newest.message);
-}
-
-const eventSchema = z.object({
-  reason: z.string().default('Warning'),
-  message: z.string().default(''),
-  lastTimestamp: z
-    .string()
-    .nullish()
-    .transform((time) => time ?? ''),
-});
-
-/** One line, and of a length that fits a status. */
-const sentence = (pod: string, what: string, detail: string): string =>
-  `pod ${pod} ${what}${detail ? `: ${detail}` : ''}`.replaceAll(/\s+/g, ' ').trim().slice(0, 500);
 
 /** Where pods may and must run, as the spec says; nothing when it says nothing. */
 export const placement = ({ cluster }: Scope['spec']): Readonly<Record<string, unknown>> => ({

@@ -1,8 +1,8 @@
 /**
  * The two operators a stack leans on: External Secrets, which brings secrets from the vault, and Reloader, which restarts
- * workloads when those change. However they got into the cluster, they are found by the image they run. Where they are
- * missing and the spec says `install`, Helm puts them there from a pod that AKS runs for us (run command), so that no
- * Helm and no way to the charts is needed here. https://learn.microsoft.com/azure/aks/access-private-cluster
+ * workloads when what they mount changes and is asked for only where the spec wants that. However they got into the
+ * cluster, they are found by the image they run. Where they are missing and the spec says `install`, Helm puts them there
+ * from a pod that AKS runs for us (run command), so that no Helm and no way to the charts is needed here. https://learn.microsoft.com/azure/aks/access-private-cluster
  *
  * The command is submitted and not waited for. Which one it was is written on the add-on's namespace, so that the next
  * look, perhaps by another process, asks AKS what became of it instead of starting a second one.
@@ -59,19 +59,22 @@ export function addonsOf(spec: Scope['spec']): readonly Addon[] {
         ' --version 2.9.0 --namespace external-secrets --create-namespace --set installCRDs=true' +
         placementFlags(spec, 'global'),
     },
-    {
-      title: 'Reloader',
-      mode: spec.addons.reloader,
-      name: 'reloader',
-      image: /(^|\/)reloader(:|@|$)/,
-      // With `annotations` it writes to a pod template's annotations instead of making up environment variables.
-      command:
-        'helm upgrade --install reloader reloader --repo https://stakater.github.io/stakater-charts' +
-        ' --version 2.2.17 --namespace reloader --create-namespace --set reloader.reloadStrategy=annotations' +
-        placementFlags(spec, 'reloader.deployment'),
-    },
+    ...(spec.reload ? [reloader(spec)] : []),
   ];
 }
+
+/** For what people mount beside ours: what we wrote, we roll ourselves (docs/decisions/0008-one-rollout.md). */
+const reloader = (spec: Scope['spec']): Addon => ({
+  title: 'Reloader',
+  mode: spec.addons.reloader,
+  name: 'reloader',
+  image: /(^|\/)reloader(:|@|$)/,
+  // With `annotations` it writes to a pod template's annotations instead of making up environment variables.
+  command:
+    'helm upgrade --install reloader reloader --repo https://stakater.github.io/stakater-charts' +
+    ' --version 2.2.17 --namespace reloader --create-namespace --set reloader.reloadStrategy=annotations' +
+    placementFlags(spec, 'reloader.deployment'),
+});
 
 /** `<command id> <when it was submitted>`, on the add-on's namespace. */
 const installAnnotation = `${managedBy}/install`;

@@ -3,7 +3,9 @@ import { images } from '../azure/images.ts';
 import { registryPull } from '../azure/registry-pull.ts';
 import { dnsRecord } from '../cloudflare/dns-record.ts';
 import { ingress } from '../cloudflare/ingress.ts';
-import { commonLabels, kubernetesObjects } from '../kinds/kubernetes-object.ts';
+import { commonLabels } from '../kinds/kubernetes-object.ts';
+import { guardedWorkload } from '../kinds/rollout.ts';
+import { tunnelTrouble } from '../kinds/site-trouble.ts';
 import {
   placement,
   reloadAnnotations,
@@ -24,9 +26,10 @@ const NONROOT = 65_532;
  * processes; `/ready` is a success only while at least one connection to the edge stands.
  * https://developers.cloudflare.com/cloudflare-one/connections/connect-networks/configure-tunnels/run-parameters/
  */
-export const cloudflared = kubernetesObjects({
+export const cloudflared = guardedWorkload({
   key: 'kubernetes/cloudflared',
   title: 'cloudflared',
+  image: 'cloudflared',
   dependsOn: { namespace, images, registryPull, externalSecrets, ingress, dnsRecord },
   objects: ({ spec }) => [
     {
@@ -43,13 +46,9 @@ export const cloudflared = kubernetesObjects({
           template: {
             metadata: {
               labels: { app: 'cloudflared', ...commonLabels('cloudflared') },
-              ...(spec.reload
-                ? {}
-                : {
-                    annotations: {
-                      [`${managedBy}/secrets`]: deps.externalSecrets.versions[TUNNEL_SECRET] ?? '',
-                    },
-                  }),
+              annotations: {
+                [`${managedBy}/secrets`]: deps.externalSecrets.versions[TUNNEL_SECRET] ?? '',
+              },
             },
             spec: {
               ...placement(spec),
@@ -91,4 +90,5 @@ export const cloudflared = kubernetesObjects({
     },
   ],
   readiness: async ({ api, found: [deployment] }) => deployment && workloadReadiness(api, deployment),
+  serviceTrouble: tunnelTrouble,
 });

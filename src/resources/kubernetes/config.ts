@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { application, redirectUri, signInPermissions } from '../entra/application.ts';
-import { kubernetesObjects } from '../kinds/kubernetes-object.ts';
+import { ignoredByReloader, kubernetesObjects } from '../kinds/kubernetes-object.ts';
 import type { Scope } from '../scope.ts';
 import { namespace } from './namespace.ts';
 import { OLLAMA_PORT } from './ollama-service.ts';
@@ -63,10 +63,11 @@ export const config = kubernetesObjects({
       kind: 'ConfigMap',
       name: WEBUI_CONFIG,
       labels: { app: 'open-webui' },
+      annotations: ignoredByReloader,
       body: (deps) => ({ data: webuiSettings(scope, deps.application.clientId) }),
     },
   ],
-  /** Changes with the settings: for workloads that have to be restarted without Reloader. */
+  /** Changes with the settings: for the pod templates of those who read them when they start. */
   outputs: (scope, deps) => ({
     version: createHash('sha256')
       .update(JSON.stringify(webuiSettings(scope, deps.application.clientId)))

@@ -1,28 +1,32 @@
 /**
  * What of the vault becomes a Kubernetes Secret: one ExternalSecret for each user of secrets, since one missing key
- * fails a whole ExternalSecret, and since a change restarts whoever uses the Secret.
- *
- * External Secrets looks into the vault once an hour, and at once when an ExternalSecret's annotations change
- * (https://external-secrets.io/latest/api/externalsecret/). So the versions that should have arrived stand in an
- * annotation: a rotated secret makes it another, and applying that is the request to look.
+ * fails a whole ExternalSecret, and since a change restarts whoever uses the Secret. External Secrets never picks up a
+ * new version by itself: a whole set is moved by one apply, so that no pod sees half of it.
  */
-import { createHash } from 'node:crypto';
-import { z } from 'zod';
-import type { KubernetesObject } from '../../clients/kubernetes-api.ts';
+import type { KubernetesApi, KubernetesObject } from '../../clients/kubernetes-api.ts';
 import type { DependencyOutputs } from '../../graph/resource.ts';
-import { fieldManager, managedBy } from '../../naming.ts';
 import { postgresConnectionString } from '../azure/postgres-connection-string.ts';
 import { postgresPassword } from '../azure/postgres-password.ts';
 import { storageCredentials } from '../azure/storage-credentials.ts';
 import { webuiSecretKey } from '../azure/webui-secret-key.ts';
 import { tunnelToken } from '../cloudflare/tunnel-token.ts';
 import { clientSecret } from '../entra/client-secret.ts';
-import { kubernetesObjects } from '../kinds/kubernetes-object.ts';
-import type { SecretReference } from '../scope.ts';
+import {
+  arrivalOf,
+  pinnedSecret,
+  pinOf,
+  pinsOf,
+  type SecretKeys,
+  unsynced,
+} from '../kinds/external-secret.ts';
+import { kubernetesObjects, type Look, type Unready } from '../kinds/kubernetes-object.ts';
+import { findSecret } from '../kinds/vault-secret.ts';
+import { defineResource, type Scope } from '../scope.ts';
 import { addons, EXTERNAL_SECRETS_API } from './addons.ts';
-import { SECRET_STORE, secretStore } from './secret-store.ts';
+import { databaseLogin, removeProof, WEBUI_SECRET } from './database-login.ts';
+import { secretStore } from './secret-store.ts';
 
-export const WEBUI_SECRET = 'open-webui-secrets';
+export { WEBUI_SECRET } from './database-login.ts';
 export const TUNNEL_SECRET = 'cloudflared-token';
 export const STORAGE_SECRET = 'open-webui-storage';
 
@@ -35,13 +39,12 @@ const dependsOn = {
   postgresPassword,
   postgresConnectionString,
   storageCredentials,
+  databaseLogin,
 } as const;
 type Deps = DependencyOutputs<typeof dependsOn>;
 
-type Keys = Readonly<Record<string, SecretReference>>;
-
 /** The table: Secret, its keys, and the vault's secret for each. */
-const table: Readonly<Record<string, (deps: Deps) => Keys>> = {
+const table: Readonly<Record<string, (deps: Deps) => SecretKeys>> = {
   [WEBUI_SECRET]: (deps) => ({
     WEBUI_SECRET_KEY: deps.webuiSecretKey.secret,
     MICROSOFT_CLIENT_SECRET: deps.clientSecret.secret,
@@ -55,85 +58,118 @@ const table: Readonly<Record<string, (deps: Deps) => Keys>> = {
     azurestorageaccountkey: deps.storageCredentials.accountKey,
   }),
 };
+const keysOf = (name: string, deps: Deps): SecretKeys => table[name]?.(deps) ?? {};
 
-/** Which versions a Secret's keys have; nothing of their values. */
-const versionsOf = (keys: Keys): string =>
-  createHash('sha256')
-    .update(JSON.stringify(Object.entries(keys).map(([key, { name, version }]) => [key, name, version])))
-    .digest('hex')
-    .slice(0, 16);
+/** A secret as a receipt names it. */
+type Synced = {
+  readonly resourceVersion: string;
+  readonly keys: Readonly<Record<string, { readonly secret: string; readonly version: string }>>;
+};
+type SecretsOutputs = {
+  /** By Secret, what changes with its content and only then: for the pod templates of its users. */
+  readonly versions: Readonly<Record<string, string>>;
+  /** By Secret, what has been proven to be in it. */
+  readonly synced: Readonly<Record<string, Synced>>;
+};
 
-export const externalSecrets = kubernetesObjects({
+const objects = kubernetesObjects<typeof dependsOn, SecretsOutputs>({
   key: 'kubernetes/external-secrets',
   title: 'Secrets in the cluster',
   dependsOn,
-  objects: (_scope, known) =>
-    Object.entries(table).map(([name, keysOf]) => ({
+  objects: (scope, known) =>
+    Object.entries(table).map(([name, keys]) => ({
       apiVersion: known.addons?.externalSecretsApi ?? EXTERNAL_SECRETS_API,
       kind: 'ExternalSecret',
       name,
-      body: (deps) => ({
-        annotations: { [`${managedBy}/vault-versions`]: versionsOf(keysOf(deps)) },
-        spec: {
-          refreshInterval: '1h',
-          secretStoreRef: { kind: 'SecretStore', name: SECRET_STORE },
-          target: { name, creationPolicy: 'Owner' },
-          data: Object.entries(keysOf(deps)).map(([secretKey, secret]) => ({
-            secretKey,
-            remoteRef: { key: secret.name },
-          })),
-        },
-      }),
+      body: (deps) => pinnedSecret(scope, name, keys(deps)),
     })),
-  readiness: ({ found }) => {
+  hold: ({ scope, deps, looks }) => unsettled(scope, deps, looks),
+  async readiness({ scope, api, deps, found }) {
     const reasons = found.flatMap((secret) => unsynced(secret) ?? []);
-    return reasons.length === 0 ? undefined : { state: 'changing', reason: reasons.join('; ') };
+    if (reasons.length > 0) return { state: 'changing', reason: reasons.join('; ') };
+    return proven(scope, api, deps, found);
   },
-  /** By Secret, what changes with its content: for workloads that have to be restarted without Reloader. */
-  outputs: (_scope, deps) => ({
-    versions: Object.fromEntries(
-      Object.entries(table).map(([name, keysOf]) => [name, versionsOf(keysOf(deps))]),
-    ),
-  }),
+  outputs: () => ({ versions: {}, synced: {} }),
 });
 
-const statusSchema = z.object({
-  metadata: z.object({
-    name: z.string(),
-    generation: z.number().default(0),
-    managedFields: z
-      .array(
-        z.object({
-          manager: z.string().optional(),
-          subresource: z.string().optional(),
-          time: z.string().optional(),
-        }),
-      )
-      .default([]),
+export const externalSecrets = {
+  objects: objects.objects,
+  ...defineResource<typeof dependsOn, SecretsOutputs>({
+    ...objects,
+    async ensure(scope, deps, seen) {
+      await objects.ensure(scope, deps, seen);
+      // What proved the login has done its work once the connection string is handed out.
+      await removeProof(scope, deps.addons.externalSecretsApi);
+    },
   }),
-  status: z
-    .object({
-      refreshTime: z.string().nullish(),
-      syncedResourceVersion: z.string().default(''),
-      conditions: z
-        .array(z.object({ type: z.string(), status: z.string(), message: z.string().default('') }))
-        .default([]),
-    })
-    .prefault({}),
-});
+};
 
-/** Why a Secret may not hold what the vault holds; `undefined` when it was synced after our last word on it. */
-export function unsynced(externalSecret: KubernetesObject): string | undefined {
-  const { metadata, status } = statusSchema.parse(externalSecret);
-  const ready = status.conditions.find(({ type }) => type === 'Ready');
-  if (ready?.status === 'False') return `${metadata.name}: ${ready.message || 'could not be synced'}`;
-  const asked = metadata.managedFields.find(
-    ({ manager, subresource }) => manager === fieldManager && !subresource,
-  )?.time;
-  const isSynced =
-    ready?.status === 'True' &&
-    // `<generation>-<hash of labels and annotations>` of what was synced.
-    status.syncedResourceVersion.startsWith(`${metadata.generation}-`) &&
-    Date.parse(status.refreshTime ?? '') >= Date.parse(asked ?? '');
-  return isSynced ? undefined : `${metadata.name} has not been synced yet`;
+/** Compares every Secret with the vault. */
+async function proven(
+  scope: Scope,
+  api: KubernetesApi,
+  deps: Deps,
+  found: readonly KubernetesObject[],
+): Promise<Unready | { readonly state: 'ready'; readonly outputs: SecretsOutputs }> {
+  const versions: Record<string, string> = {};
+  const synced: Record<string, Synced> = {};
+  for (const { metadata } of found) {
+    const keys = keysOf(metadata.name, deps);
+    const arrival = await arrivalOf(scope, api, metadata.name, keys);
+    if ('missing' in arrival) return { state: 'changing', reason: arrival.missing };
+    versions[metadata.name] = arrival.mark;
+    synced[metadata.name] = {
+      resourceVersion: arrival.resourceVersion,
+      keys: Object.fromEntries(
+        Object.entries(keys).map(([key, { name, version }]) => [key, { secret: name, version }]),
+      ),
+    };
+  }
+  return { state: 'ready', outputs: { versions, synced } };
+}
+
+/** Whoever changes several secrets does so within this time; the vault tells times in whole seconds. */
+const SETTLE_SECONDS = 2;
+/** By when an event about a version that this run has not seen is expected; after that the next sweep brings it. */
+const EVENT_SECONDS = 60;
+
+/**
+ * A burst of new secrets is taken as a whole: while one of a set is very young, or younger than what this run has looked
+ * at, others of the set may be on their way. Asked only when the versions of a Secret are about to change.
+ */
+async function unsettled(scope: Scope, deps: Deps, looks: readonly Look[]): Promise<Unready> {
+  const references = looks.flatMap(({ wanted, found }) => {
+    const pins = pinsOf(found);
+    const keys = Object.entries(keysOf(wanted.metadata.name, deps));
+    const isMoving = keys.some(([key, reference]) => pins.get(key) !== pinOf(reference));
+    return found && isMoving ? keys.map(([, reference]) => reference) : [];
+  });
+  const newest = await Promise.all(
+    references.map(async ({ vaultUrl, name, version }) => {
+      const properties = (await findSecret(scope, vaultUrl, name))?.properties;
+      const createdAt = properties?.createdOn?.getTime() ?? 0;
+      return {
+        name,
+        seconds: (scope.now.getTime() - createdAt) / 1000,
+        isSeen: properties?.version === version,
+      };
+    }),
+  );
+  const youngest = Math.min(...newest.map(({ seconds }) => seconds));
+  if (youngest < SETTLE_SECONDS) {
+    const left = Math.ceil(SETTLE_SECONDS - youngest);
+    return {
+      state: 'changing',
+      reason: 'waiting for a burst of new secrets to settle',
+      retryAfterSeconds: Math.min(left, SETTLE_SECONDS),
+    };
+  }
+  const unseen = newest.find(({ isSeen, seconds }) => !isSeen && seconds < EVENT_SECONDS);
+  return (
+    unseen && {
+      state: 'changing',
+      reason: `the vault holds a newer ${unseen.name} than was looked at: waiting for the event that tells so`,
+      retryAfterSeconds: 5,
+    }
+  );
 }

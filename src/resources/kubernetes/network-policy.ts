@@ -5,6 +5,7 @@
  * need no SMB. Requests through the API server, by which models are pulled and health is looked at, reach pods from
  * AKS' konnectivity agents (https://github.com/tigera/operator/pull/5212).
  */
+import { PROOF } from '../kinds/database-login-pod.ts';
 import { kubernetesObjects } from '../kinds/kubernetes-object.ts';
 import type { Scope } from '../scope.ts';
 import { namespace } from './namespace.ts';
@@ -70,6 +71,8 @@ export function rulesOf({ spec }: Pick<Scope, 'spec'>): Readonly<Record<string, 
         ...elsewhere(spec.webui.redisUrl, REDIS_PORT),
       ],
     },
+    // Proves that a connection string logs in; nobody talks to it.
+    [PROOF]: { ingress: [], egress: [resolving, database(spec)] },
     cloudflared: {
       ingress: [],
       egress: [

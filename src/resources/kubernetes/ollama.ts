@@ -1,6 +1,7 @@
 import { images } from '../azure/images.ts';
 import { registryPull } from '../azure/registry-pull.ts';
-import { commonLabels, kubernetesObjects } from '../kinds/kubernetes-object.ts';
+import { commonLabels } from '../kinds/kubernetes-object.ts';
+import { guardedWorkload } from '../kinds/rollout.ts';
 import { placement, tightContainer, tightPod, workloadReadiness } from '../kinds/workload.ts';
 import { namespace } from './namespace.ts';
 import { OLLAMA_PORT } from './ollama-service.ts';
@@ -9,9 +10,10 @@ import { OLLAMA_VOLUME, ollamaVolume } from './ollama-volume.ts';
 const probe = { httpGet: { path: '/', port: 'http' }, timeoutSeconds: 5 };
 
 /** One Ollama: its disk can be held by one node only, hence the old pod goes before the new one comes. */
-export const ollama = kubernetesObjects({
+export const ollama = guardedWorkload({
   key: 'kubernetes/ollama',
   title: 'Ollama',
+  image: 'ollama',
   dependsOn: { namespace, ollamaVolume, images, registryPull },
   isWanted: ({ spec }) => spec.ollama.externalUrl === undefined,
   objects: ({ spec }) => [

@@ -1,7 +1,10 @@
 /**
- * Open WebUI itself. It migrates its database when it starts, and replicas that start at once migrate at once; so the
- * first start and every new image begin with one replica. Once that one is ready, an annotation records the image whose
- * migration is through, and the wished number of replicas follows.
+ * Open WebUI itself. It migrates its database when it starts, and replicas that start at once migrate at once. So the
+ * very first start is of one replica; the wished number follows once that one is ready. A new image needs no such
+ * detour, and the pods that serve are not reduced for it: with one pod more than wished and none less, the rollout
+ * starts exactly one new pod, which migrates alone, and goes on only when that is ready. Unhealthy old pods change
+ * nothing about it, as the controller takes none of them away while a new one is unavailable
+ * (reconcileOldReplicaSets in pkg/controller/deployment/rolling.go).
  */
 import { z } from 'zod';
 import type { KubernetesObject } from '../../clients/kubernetes-api.ts';
@@ -10,9 +13,10 @@ import { images } from '../azure/images.ts';
 import { postgresDatabase } from '../azure/postgres-database.ts';
 import { postgresParameters } from '../azure/postgres-parameters.ts';
 import { registryPull } from '../azure/registry-pull.ts';
-import { commonLabels, kubernetesObjects } from '../kinds/kubernetes-object.ts';
+import { commonLabels } from '../kinds/kubernetes-object.ts';
+import { goodImageOf, guardedWorkload } from '../kinds/rollout.ts';
+import { siteTrouble } from '../kinds/site-trouble.ts';
 import {
-  isRolledOut,
   placement,
   reloadAnnotations,
   spreadOverNodes,
@@ -21,15 +25,21 @@ import {
   workloadReadiness,
 } from '../kinds/workload.ts';
 import { config, WEBUI_CONFIG } from './config.ts';
-import { DATA_VOLUME, dataVolume } from './data-volume.ts';
+import { dataVolume } from './data-volume.ts';
 import { externalSecrets, WEBUI_SECRET } from './external-secrets.ts';
 import { namespace } from './namespace.ts';
 import { networkPolicy } from './network-policy.ts';
 import { WEBUI_PORT } from './open-webui-service.ts';
 import { redis } from './redis.ts';
+import { shareWrite } from './share-write.ts';
 
-/** The image whose database migration has been seen through by a single replica. */
-const migratedAnnotation = `${managedBy}/migrated-image`;
+/**
+ * Longer than the startup probe allows, so that a slow first start is not called a failure: it migrates an empty
+ * database and loads the embedding model over SMB. Later the model is on the share, and PostgreSQL takes back a
+ * migration that is cut short, so what is not ready after ten minutes will not be.
+ */
+const FIRST_DEADLINE = 1200;
+const LATER_DEADLINE = 600;
 
 /** Not `/health/db`: asking the database from a probe stops the whole process while the database hangs. */
 const probe = { httpGet: { path: '/health', port: 'http' }, timeoutSeconds: 5 };
@@ -39,9 +49,10 @@ const secretVariable = (name: string) => ({
   valueFrom: { secretKeyRef: { name: WEBUI_SECRET, key: name } },
 });
 
-export const openWebui = kubernetesObjects({
+export const openWebui = guardedWorkload({
   key: 'kubernetes/open-webui',
   title: 'Open WebUI',
+  image: 'openWebui',
   dependsOn: {
     namespace,
     images,
@@ -49,6 +60,7 @@ export const openWebui = kubernetesObjects({
     config,
     externalSecrets,
     dataVolume,
+    shareWrite,
     postgresDatabase,
     postgresParameters,
     redis,
@@ -62,28 +74,20 @@ export const openWebui = kubernetesObjects({
       labels: { app: 'open-webui' },
       annotations: reloadAnnotations(spec),
       body: (deps, found) => {
-        const image = deps.images.openWebui;
-        const isMigrated = hasMigrated(found, image);
+        const isMigrated = goodImageOf(found) !== undefined;
         return {
-          ...(isMigrated ? { annotations: { [migratedAnnotation]: image } } : {}),
           spec: {
             ...(isAutoscaled(found) ? {} : { replicas: isMigrated ? spec.webui.replicas : 1 }),
             strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-            // Longer than the startup probe allows, so that a slow first start is not called a failure.
-            progressDeadlineSeconds: 1200,
+            progressDeadlineSeconds: isMigrated ? LATER_DEADLINE : FIRST_DEADLINE,
             selector: { matchLabels: { app: 'open-webui' } },
             template: {
               metadata: {
                 labels: { app: 'open-webui', ...commonLabels('open-webui') },
-                // Without Reloader the pods are replaced because their template changes.
-                ...(spec.reload
-                  ? {}
-                  : {
-                      annotations: {
-                        [`${managedBy}/config`]: deps.config.version,
-                        [`${managedBy}/secrets`]: deps.externalSecrets.versions[WEBUI_SECRET] ?? '',
-                      },
-                    }),
+                annotations: {
+                  [`${managedBy}/config`]: deps.config.version,
+                  [`${managedBy}/secrets`]: deps.externalSecrets.versions[WEBUI_SECRET] ?? '',
+                },
               },
               spec: {
                 ...placement(spec),
@@ -93,7 +97,7 @@ export const openWebui = kubernetesObjects({
                 containers: [
                   {
                     name: 'open-webui',
-                    image,
+                    image: deps.images.openWebui,
                     imagePullPolicy: 'IfNotPresent',
                     ports: [{ name: 'http', containerPort: WEBUI_PORT, protocol: 'TCP' }],
                     envFrom: [{ configMapRef: { name: WEBUI_CONFIG } }],
@@ -108,7 +112,7 @@ export const openWebui = kubernetesObjects({
                     volumeMounts: [{ name: 'data', mountPath: '/app/backend/data' }],
                   },
                 ],
-                volumes: [{ name: 'data', persistentVolumeClaim: { claimName: DATA_VOLUME } }],
+                volumes: [{ name: 'data', persistentVolumeClaim: { claimName: deps.dataVolume.claim } }],
               },
             },
           },
@@ -120,28 +124,11 @@ export const openWebui = kubernetesObjects({
     if (!deployment) return undefined;
     const unready = await workloadReadiness(api, deployment);
     if (unready?.state !== 'changing' || scope.spec.webui.replicas === 1) return unready;
-    const isFirst = deployment.metadata.annotations?.[migratedAnnotation] === undefined;
-    return isFirst
+    return goodImageOf(deployment) === undefined
       ? { ...unready, reason: `one replica first, to migrate the database: ${unready.reason}` }
       : unready;
   },
-});
-
-/** Whether a single replica of this image has become ready, now or (recorded) earlier. */
-function hasMigrated(found: KubernetesObject | undefined, image: string): boolean {
-  if (!found) return false;
-  if (found.metadata.annotations?.[migratedAnnotation] === image) return true;
-  const deployment = deploymentSchema.safeParse(found);
-  if (!deployment.success) return false;
-  const { replicas, template } = deployment.data.spec;
-  return replicas === 1 && template.spec.containers[0]?.image === image && isRolledOut(found);
-}
-
-const deploymentSchema = z.object({
-  spec: z.object({
-    replicas: z.number(),
-    template: z.object({ spec: z.object({ containers: z.array(z.object({ image: z.string() })) }) }),
-  }),
+  serviceTrouble: siteTrouble,
 });
 
 /**

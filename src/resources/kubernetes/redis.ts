@@ -1,6 +1,7 @@
 import { images } from '../azure/images.ts';
 import { registryPull } from '../azure/registry-pull.ts';
-import { commonLabels, kubernetesObjects } from '../kinds/kubernetes-object.ts';
+import { commonLabels } from '../kinds/kubernetes-object.ts';
+import { guardedWorkload } from '../kinds/rollout.ts';
 import { placement, tightestContainer, tightPod, workloadReadiness } from '../kinds/workload.ts';
 import type { Scope } from '../scope.ts';
 import { namespace } from './namespace.ts';
@@ -17,9 +18,10 @@ export const isRedisWanted = ({ spec }: Pick<Scope, 'spec'>): boolean =>
  * What replicas of Open WebUI share of their websockets. It holds nothing worth keeping: after a restart, browsers
  * connect again. https://docs.openwebui.com/getting-started/advanced-topics/scaling
  */
-export const redis = kubernetesObjects({
+export const redis = guardedWorkload({
   key: 'kubernetes/redis',
   title: 'Redis',
+  image: 'redis',
   dependsOn: { namespace, images, registryPull },
   isWanted: isRedisWanted,
   objects: ({ spec }) => [

@@ -14,8 +14,10 @@ const store = createTableStore(
 
 registerApi({
   store,
-  lookAgain: async (context, { deployment, operationId }) => {
-    await df.getClient(context).startNew('noted', { instanceId: deployment, input: operationId });
+  wake: async (context, deployment) => {
+    const [request] = await store.inbox.take(deployment, 'noting', 0);
+    const input = request && 'operationId' in request ? request.operationId : undefined;
+    await df.getClient(context).startNew('noted', { instanceId: deployment, input });
   },
 });
 df.app.orchestration('noted', function* (context) {

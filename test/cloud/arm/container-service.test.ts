@@ -31,6 +31,8 @@ beforeEach(async () => {
       return { exitCode: 3, logs: 'said something' };
     },
     answer: () => ({ ok: false, code: 'none', reason: 'none' }),
+    request: async () => ({ ok: false, code: 'none', reason: 'none' }),
+    secretSets: () => [],
     links: async () => [],
     credentials: () => ({ certificateAuthority: 'PEM', token: 'static' }),
   };

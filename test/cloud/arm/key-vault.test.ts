@@ -20,6 +20,7 @@ beforeEach(async () => {
   forgotten.length = 0;
   const vaults: Vaults = {
     readSecret: () => ({ ok: false, code: 'none', reason: 'none' }),
+    versionsOf: () => [],
     forget: (host) => forgotten.push(host),
   };
   tenant = openTenant({ vaults });

@@ -3,6 +3,7 @@
  * identity, a vault, a registry, a share, a tunnel, and a real PostgreSQL behind the database's host name.
  */
 
+import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -13,7 +14,7 @@ import { openCertificateAuthority } from '../../../sandbox/cloud/certificate-aut
 import { Faults } from '../../../sandbox/cloud/faults.ts';
 import type { KubernetesNeighbours } from '../../../sandbox/cloud/kubernetes/controllers/controller.ts';
 import { createKubernetes, type Kubernetes } from '../../../sandbox/cloud/kubernetes/kubernetes.ts';
-import type { Cluster, Principal, Software } from '../../../sandbox/cloud/neighbours.ts';
+import type { Behaviour, Cluster, Principal, Software } from '../../../sandbox/cloud/neighbours.ts';
 import { type PostgresServer, startPostgres } from '../../../sandbox/cloud/postgres-server.ts';
 import { type Proxy as RunningProxy, startProxy } from '../../../sandbox/cloud/proxy.ts';
 import { createWorld, Memory, type World } from '../../../sandbox/cloud/world.ts';
@@ -32,6 +33,8 @@ const OPERATOR: Principal = {
   displayName: 'operator@yourdomain.com',
   kind: 'user',
 };
+/** When the vault's secrets have been there since. */
+const CREATED = '2026-11-23T08:00:00.000Z';
 const UAI: Principal = {
   id: '0b7ec700-0000-4000-8000-00000000000a',
   appId: IDENTITY,
@@ -55,6 +58,8 @@ export interface SmallWorld {
 export interface State {
   cluster: Cluster;
   readonly images: Map<string, Software>;
+  /** Of bad builds among them. */
+  readonly behaviours: Map<string, Behaviour>;
   readonly secrets: Map<string, string>;
   isAdmin: boolean;
   mayReadVault: boolean;
@@ -157,6 +162,7 @@ function freshState(): State {
       [`${REGISTRY}/valkey:v1`, 'valkey'],
       [`${REGISTRY}/netshoot:v1`, 'other'],
     ]),
+    behaviours: new Map(),
     secrets: new Map(),
     isAdmin: true,
     mayReadVault: true,
@@ -181,6 +187,7 @@ function neighboursOf(
     directory: {
       addManagedIdentity: () => ({ ...UAI, appId: IDENTITY }),
       removePrincipal: () => undefined,
+      hasAudience: () => true,
       findPrincipal: (id) => [OPERATOR, UAI].find((one) => one.id === id),
       findPrincipalByAppId: (id) => (id === IDENTITY ? UAI : undefined),
       issueToken: () => ({ accessToken: 'operator', expiresOn: 0 }),
@@ -194,21 +201,37 @@ function neighboursOf(
           : redirectUri === 'https://chat.yourdomain.com/oauth/microsoft/callback'
             ? { ok: true }
             : refused('AADSTS50011', `AADSTS50011: The redirect URI '${redirectUri}' does not match.`),
+      redeemCode: ({ clientSecret }, code) => {
+        const [, email] = /^code-of-(.+)$/.exec(code) ?? [];
+        if (state.signInFault !== undefined) return refused('AADSTS7000215', state.signInFault);
+        if (clientSecret !== state.secrets.get('openwebui-client-secret'))
+          return refused('AADSTS7000215', 'Invalid client secret provided.');
+        return email === undefined
+          ? refused('AADSTS70000', 'Provided grant is invalid or malformed.')
+          : { ok: true, user: { sub: `sub-${email}`, email, name: email } };
+      },
     },
     authorization: { isAllowed: () => state.isAdmin },
     clusters: { list: () => [state.cluster] },
     vaults: {
-      readSecret: (url, name) => {
+      // A version other than the current one is kept under `<name>/<version>`.
+      readSecret: (url, name, _principal, version) => {
         if (url.replace(/\/$/, '') !== VAULT)
           return refused('ENOTFOUND', `dial tcp: lookup ${url}: no such host`);
         if (!state.mayReadVault)
           return refused('ForbiddenByRbac', 'Caller is not authorized to perform action on resource.');
-        const value = state.secrets.get(name);
+        const value = state.secrets.get(version === undefined ? name : `${name}/${version}`);
         return value === undefined
           ? refused('SecretNotFound', `A secret with (name/id) ${name} was not found in this key vault.`)
           : { ok: true, value, version: '1' };
       },
       forget: () => undefined,
+      versionsOf: (hash) =>
+        [...state.secrets].flatMap(([secret, value]) =>
+          createHash('sha256').update(value).digest('hex') === hash
+            ? [{ vault: 'kv-owui', secret, version: '1', createdAt: CREATED, supersededAt: null }]
+            : [],
+        ),
     },
     registries: {
       pull: (image) => {
@@ -226,6 +249,7 @@ function neighboursOf(
               ok: true,
               digest: `sha256:${Buffer.from(image).toString('hex').padEnd(64, '0').slice(0, 64)}`,
               software,
+              behaviour: state.behaviours.get(image),
             };
       },
       importImage: () => refused('NotFound', 'not here'),

@@ -7,6 +7,8 @@ import {
   apply,
   DATABASE_PASSWORD,
   databaseUrl,
+  deployment,
+  type Manifest,
   NAMESPACE,
   objectsOf,
   readyReplicas,
@@ -321,6 +323,85 @@ describe('secrets', () => {
     world.state.secrets.set('openwebui-client-secret', 'client-secret');
     world.state.secrets.set('webui-secret-key', before);
     await eventually(broken, (left) => left.length === 0);
+  });
+
+  const external = (name: string, target: object = {}, version?: string): Manifest => ({
+    apiVersion: 'external-secrets.io/v1',
+    kind: 'ExternalSecret',
+    metadata: { name },
+    spec: {
+      secretStoreRef: { kind: 'SecretStore', name: 'azure-key-vault' },
+      target: { name, ...target },
+      data: [{ secretKey: 'WORD', remoteRef: { key: name, ...(version === undefined ? {} : { version }) } }],
+    },
+  });
+  const holds = (name: string, wanted: string): Promise<string> =>
+    eventually(
+      () => secretValue(name, 'WORD'),
+      (value) => value === wanted,
+    );
+
+  test('come in the version they are pinned to, and stay when that is gone', async () => {
+    world.state.secrets.set('pinned', 'current');
+    world.state.secrets.set('pinned/v1', 'first');
+    await apply(world, external('pinned', {}, 'v1'));
+    await holds('pinned', 'first');
+    await apply(world, external('pinned', {}, 'v2'));
+    await eventually(
+      async () => JSON.stringify((await call(world, 'GET', `${EXTERNAL_SECRETS}/pinned`)).body['status']),
+      (status) => status.includes('Secret does not exist'),
+    );
+    expect(await secretValue('pinned', 'WORD')).toBe('first');
+    // Nobody uses it, so the site does not suffer.
+    expect(await broken()).toEqual([]);
+  });
+
+  test('carry what their template says, and only while it does', async () => {
+    world.state.secrets.set('marked', 'word');
+    const annotationsOf = async (): Promise<unknown> =>
+      at((await call(world, 'GET', `${SECRETS}/marked`)).body, 'metadata', 'annotations');
+    const template = { metadata: { annotations: { note: 'yes' } } };
+    await apply(world, external('marked', { template }));
+    await eventually(annotationsOf, (found) => at(found, 'note') === 'yes');
+    await apply(world, external('marked', { template: { metadata: { annotations: { other: 'yes' } } } }));
+    const found = await eventually(annotationsOf, (now) => at(now, 'other') === 'yes');
+    expect(at(found, 'note')).toBeUndefined();
+    expect(await secretValue('marked', 'WORD')).toBe('word');
+  });
+
+  test('that Reloader is told to ignore roll nobody', async () => {
+    const template = { metadata: { annotations: { 'reloader.stakater.com/ignore': 'true' } } };
+    for (const name of ['quiet', 'loud']) world.state.secrets.set(name, 'first');
+    await apply(world, external('quiet', { template }));
+    await apply(world, external('loud'));
+    for (const name of ['quiet', 'loud']) await holds(name, 'first');
+    const env = ['quiet', 'loud'].map((name) => ({
+      name: name.toUpperCase(),
+      valueFrom: { secretKeyRef: { name, key: 'WORD' } },
+    }));
+    const container = { image: `${REGISTRY}/netshoot:v1`, command: ['sleep', 'infinity'], env };
+    await apply(world, deployment('listener', container, { auto: true }));
+    await eventually(
+      () => readyReplicas(world, 'listener'),
+      (count) => count === 1,
+    );
+    for (const name of ['quiet', 'loud']) {
+      world.state.secrets.set(name, 'second');
+      await forceSync(name, '1');
+      await holds(name, 'second');
+    }
+    const revision = await eventually(
+      async () =>
+        at(
+          (await call(world, 'GET', `${DEPLOYMENTS}/listener`)).body,
+          'metadata',
+          'annotations',
+          'deployment.kubernetes.io/revision',
+        ),
+      (now) => now !== '1',
+    );
+    expect(revision).toBe('2');
+    await call(world, 'DELETE', `${DEPLOYMENTS}/listener`);
   });
 
   test('that somebody deletes come back', async () => {

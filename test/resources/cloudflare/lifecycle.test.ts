@@ -212,6 +212,85 @@ describe('cloudflare', () => {
     expect(after.secret.version).not.toBe(before.secret.version);
   });
 
+  describe('a rotation of the token', () => {
+    const stored = () => clients.secrets(vault.vaultUrl).getSecret('cf-tunnel-token');
+    const versions = async (): Promise<number> => {
+      let count = 0;
+      const secrets = clients.secrets(vault.vaultUrl);
+      for await (const _ of secrets.listPropertiesOfSecretVersions('cf-tunnel-token')) count += 1;
+      return count;
+    };
+    const wishing = (wish: Date) => (): Scope => ({ ...scope(), rotateAfter: { 'tunnel-token': wish } });
+    const wishNow = () => wishing(new Date(sandbox.cloud.world.clock.now() + 7));
+    const writes = (since: number) =>
+      writesSince(sandbox.cloud.world, since).map((call) => call.replace(/[0-9a-f-]{32,}/g, '…'));
+    const rotation = ['PATCH /client/v4/accounts/…/cfd_tunnel/…', 'PUT /secrets/cf-tunnel-token'];
+
+    test('gives the tunnel one new secret, which the old token does not know and a standing connection does not need', async () => {
+      const made = await everything();
+      const deps = { tunnel: made, vault };
+      const before = await untilReady(tunnelToken, scope, deps, pass);
+      const { value: old = '' } = await stored();
+      edge.connect({ clusterId: 'c', pod: 'r' }, old);
+      pass(5_000);
+      const wished = wishNow();
+      const since = position(sandbox.cloud.world);
+      const after = await untilReady(tunnelToken, wished, deps, pass);
+      expect(after.secret.version).not.toBe(before.secret.version);
+      expect(writes(since)).toEqual(rotation);
+      const { value: fresh = '', properties } = await stored();
+      expect(edge.connect({ clusterId: 'c', pod: 's' }, fresh)).toMatchObject({ ok: true });
+      expect(edge.connect({ clusterId: 'c', pod: 't' }, old)).toMatchObject({ ok: false });
+      expect(edge.connect({ clusterId: 'c', pod: 'r' }, old)).toMatchObject({ ok: true });
+      expect(properties.expiresOn?.getUTCFullYear()).toBe((properties.createdOn?.getUTCFullYear() ?? 0) + 1);
+
+      const quiet = position(sandbox.cloud.world);
+      pass(5_000);
+      expect(await turn(tunnelToken, wished(), deps)).toEqual({ state: 'ready', outputs: after });
+      expect(writes(quiet)).toEqual([]);
+      for (const pod of ['r', 's']) edge.disconnect({ clusterId: 'c', pod });
+    });
+
+    test.each([
+      ['the tunnel has its new secret', { service: 'cloudflare', method: 'PATCH' }],
+      ['the token is in the vault', { service: 'key-vault', method: 'PUT' }],
+    ])('happens once although the connection is lost when %s', async (_, call) => {
+      const deps = { tunnel: await everything(), vault };
+      await untilReady(tunnelToken, scope, deps, pass);
+      pass(5_000);
+      const count = await versions();
+      const wished = wishNow();
+      const since = position(sandbox.cloud.world);
+      sandbox.cloud.world.faults.replace([{ id: 'lost', ...call, times: 1, fault: { kind: 'cut-after' } }]);
+      await untilReady(tunnelToken, wished, deps, pass);
+      sandbox.cloud.world.faults.replace([]);
+      expect(writes(since)).toEqual(rotation);
+      expect(await versions()).toBe(count + 1);
+      pass(5_000);
+      await untilReady(tunnelToken, wished, deps, pass);
+      expect(writes(since)).toEqual(rotation);
+    });
+
+    test('comes by itself when the token nears its end', async () => {
+      const deps = { tunnel: await everything(), vault };
+      const before = await untilReady(tunnelToken, scope, deps, pass);
+      const { properties } = await stored();
+      const soon = (): Scope => ({
+        ...scope(),
+        now: new Date((properties.expiresOn?.getTime() ?? 0) - 29 * 86_400_000),
+      });
+      const early = (): Scope => ({ ...soon(), now: new Date(soon().now.getTime() - 2 * 86_400_000) });
+      const since = position(sandbox.cloud.world);
+      expect(await turn(tunnelToken, early(), deps)).toMatchObject({ state: 'ready' });
+      expect(writes(since)).toEqual([]);
+      expect(await tunnelToken.observe(soon(), deps)).toMatchObject({ state: 'drifted' });
+      await tunnelToken.ensure(soon(), deps, { state: 'absent' });
+      expect(writes(since)).toEqual(rotation);
+      const after = await untilReady(tunnelToken, scope, deps, pass);
+      expect(after.secret.version).not.toBe(before.secret.version);
+    });
+  });
+
   test('removal leaves the rules of others and takes the rest, twice without harm', async () => {
     const made = await everything();
     edge.disconnect({ clusterId: 'c', pod: 'p' });

@@ -50,13 +50,32 @@ const credentials = async (
     .passwordCredentials;
 };
 
+/** What the client secret needs. */
+const signedUp = async (here: () => Scope) => {
+  const app = await untilReady(application, here, {}, pass);
+  const principal = await untilReady(servicePrincipal, here, { application: app }, pass);
+  return { application: app, servicePrincipal: principal, vault };
+};
+const stored = async () => clients.secrets(vault.vaultUrl).getSecret('openwebui-client-secret');
+const versions = async (): Promise<number> => {
+  let count = 0;
+  const secrets = clients.secrets(vault.vaultUrl);
+  for await (const _ of secrets.listPropertiesOfSecretVersions('openwebui-client-secret')) count += 1;
+  return count;
+};
+const canLogIn = async (clientId: string, clientSecret: string): Promise<boolean> => {
+  const { tenantId } = sandbox.cloud.world.settings;
+  return (await clients.login({ tenantId, clientId, clientSecret })).isAccepted;
+};
+
 describe('entra', () => {
   test('everything becomes ready, and another look writes nothing', async () => {
     const app = await untilReady(application, scope, {}, pass);
     const principal = await untilReady(servicePrincipal, scope, { application: app }, pass);
     const withPrincipal = { application: app, servicePrincipal: principal };
     await untilReady(adminConsent, scope, withPrincipal, pass);
-    const secret = await untilReady(clientSecret, scope, { application: app, vault }, pass);
+    const deps = { ...withPrincipal, vault };
+    const secret = await untilReady(clientSecret, scope, deps, pass);
     expect(secret.secret).toMatchObject({ name: 'openwebui-client-secret', vaultUrl: vault.vaultUrl });
     expect(JSON.stringify(secret)).not.toContain(
       (await clients.secrets(vault.vaultUrl).getSecret('openwebui-client-secret')).value,
@@ -66,7 +85,7 @@ describe('entra', () => {
     expect(await turn(application, scope(), {})).toEqual({ state: 'ready', outputs: app });
     expect(await turn(servicePrincipal, scope(), { application: app })).toMatchObject({ state: 'ready' });
     expect(await turn(adminConsent, scope(), withPrincipal)).toMatchObject({ state: 'ready' });
-    expect(await turn(clientSecret, scope(), { application: app, vault })).toEqual({
+    expect(await turn(clientSecret, scope(), deps)).toEqual({
       state: 'ready',
       outputs: secret,
     });
@@ -118,7 +137,8 @@ describe('entra', () => {
         const app = await untilReady(application, here, {}, pass);
         const principal = await untilReady(servicePrincipal, here, { application: app }, pass);
         await untilReady(adminConsent, here, { application: app, servicePrincipal: principal }, pass);
-        await untilReady(clientSecret, here, { application: app, vault }, pass);
+        const deps = { application: app, servicePrincipal: principal, vault };
+        await untilReady(clientSecret, here, deps, pass);
         sandbox.cloud.world.faults.replace([]);
         pass(HOUR);
         expect(await applicationsInTenant()).toHaveLength(before + 1);
@@ -132,7 +152,8 @@ describe('entra', () => {
     const app = { clientId: 'x', objectId: 'y' };
     await expect(application.observe(scope(), {})).rejects.toThrow();
     await expect(servicePrincipal.observe(scope(), { application: app })).rejects.toThrow();
-    await expect(clientSecret.observe(scope(), { application: app, vault })).rejects.toThrow();
+    const deps = { application: app, servicePrincipal: { id: 'z' }, vault };
+    await expect(clientSecret.observe(scope(), deps)).rejects.toThrow();
     sandbox.cloud.world.faults.replace([]);
   });
 
@@ -172,8 +193,8 @@ describe('entra', () => {
   });
 
   test('a credential that did not reach the vault is replaced, and removed when the next has been in use', async () => {
-    const app = await untilReady(application, scope, {}, pass);
-    const deps = { application: app, vault };
+    const deps = await signedUp(scope);
+    const { application: app } = deps;
     const { keyId } = await untilReady(clientSecret, scope, deps, pass);
     sandbox.cloud.world.faults.replace([
       { id: 'vault', service: 'key-vault', method: 'PUT', times: 1, fault: { kind: 'answer', status: 503 } },
@@ -197,8 +218,8 @@ describe('entra', () => {
   });
 
   test('is replaced some weeks before its end, and the old one stays while pods may use it', async () => {
-    const app = await untilReady(application, scope, {}, pass);
-    const deps = { application: app, vault };
+    const deps = await signedUp(scope);
+    const { application: app } = deps;
     const { keyId, expiresAt } = await untilReady(clientSecret, scope, deps, pass);
     pass(Date.parse(expiresAt) - sandbox.cloud.world.clock.now() - 29 * DAY);
     const next = await untilReady(clientSecret, scope, deps, pass);
@@ -207,6 +228,93 @@ describe('entra', () => {
     expect((await credentials(app.objectId)).map((one) => one.keyId)).toEqual(
       expect.arrayContaining([keyId, next.keyId]),
     );
+  });
+
+  describe('a rotation that somebody asks for', () => {
+    /** Every look of this test knows of the wish. */
+    const wishing = (wish: Date) => (): Scope => ({ ...scope(), rotateAfter: { 'client-secret': wish } });
+    const wishNow = () => wishing(new Date(sandbox.cloud.world.clock.now() + 7));
+
+    test('adds one that logs in before it is handed on, and revokes the old one after a while', async () => {
+      const deps = await signedUp(scope);
+      const { clientId, objectId } = deps.application;
+      await untilReady(clientSecret, scope, deps, pass);
+      pass(3 * HOUR);
+      const before = await untilReady(clientSecret, scope, deps, pass);
+      const { value: old = '' } = await stored();
+      const count = await versions();
+      const wished = wishNow();
+      const first = await turn(clientSecret, wished(), deps);
+      expect(first).toMatchObject({ state: 'changing' });
+      const after = await untilReady(clientSecret, wished, deps, pass);
+      const { value: fresh = '', properties } = await stored();
+      expect(after.secret.version).not.toBe(before.secret.version);
+      expect(properties.expiresOn?.toISOString()).toBe(after.expiresAt.replace(/\.\d+/, '.000'));
+      expect(await canLogIn(clientId, fresh)).toBe(true);
+      expect(await canLogIn(clientId, old)).toBe(true);
+
+      const since = position(sandbox.cloud.world);
+      pass(HOUR);
+      expect(await turn(clientSecret, wished(), deps)).toEqual({ state: 'ready', outputs: after });
+      expect(writesSince(sandbox.cloud.world, since)).toEqual([]);
+      expect(await canLogIn(clientId, old)).toBe(true);
+
+      pass(2 * HOUR);
+      await untilReady(clientSecret, wished, deps, pass);
+      pass(HOUR);
+      expect(await canLogIn(clientId, old)).toBe(false);
+      expect(await canLogIn(clientId, fresh)).toBe(true);
+      expect((await credentials(objectId)).map((one) => one.keyId)).toEqual([after.keyId]);
+      expect(await versions()).toBe(count + 1);
+    });
+
+    test.each([
+      ['the new credential is added', { service: 'graph', method: 'POST', path: 'addPassword' }],
+      ['it is in the vault', { service: 'key-vault', method: 'PUT' }],
+      ['Entra has been asked to let it in', { service: 'entra', path: 'login.*oauth2/v2.0/token' }],
+    ])('makes one version although the connection is lost when %s', async (_, call) => {
+      const deps = await signedUp(scope);
+      await untilReady(clientSecret, scope, deps, pass);
+      pass(3 * HOUR);
+      await untilReady(clientSecret, scope, deps, pass);
+      const count = await versions();
+      const wished = wishNow();
+      sandbox.cloud.world.faults.replace([{ id: 'lost', ...call, times: 1, fault: { kind: 'cut-after' } }]);
+      const after = await untilReady(clientSecret, wished, deps, pass);
+      sandbox.cloud.world.faults.replace([]);
+      expect(await versions()).toBe(count + 1);
+      pass(3 * HOUR);
+      await untilReady(clientSecret, wished, deps, pass);
+      pass(HOUR);
+      expect((await credentials(deps.application.objectId)).map(({ keyId }) => keyId)).toContain(after.keyId);
+    });
+
+    test('leaves one that somebody puts there by hand afterwards, and learns which it is', async () => {
+      const deps = await signedUp(scope);
+      await untilReady(clientSecret, scope, deps, pass);
+      const answer = await graphBody(
+        z.object({ keyId: z.string(), secretText: z.string() }),
+        graphPath(clients.graph())`/applications/${deps.application.objectId}/addPassword`.post({
+          body: { passwordCredential: { displayName: 'by hand' } },
+        }),
+      );
+      pass(HOUR);
+      const wished = wishNow();
+      pass(5_000);
+      await clients.secrets(vault.vaultUrl).setSecret('openwebui-client-secret', answer.secretText);
+      const count = await versions();
+      const since = position(sandbox.cloud.world);
+      const taken = await untilReady(clientSecret, wished, deps, pass);
+      expect(taken.keyId).toBe(answer.keyId);
+      expect((await stored()).properties).toMatchObject({
+        expiresOn: new Date(taken.expiresAt.replace(/\.\d+/, '.000')),
+        tags: { keyId: answer.keyId },
+      });
+      expect(await versions()).toBe(count);
+      expect(writesSince(sandbox.cloud.world, since)).toEqual([
+        expect.stringMatching(/^PATCH \/secrets\/openwebui-client-secret\//),
+      ]);
+    });
   });
 
   test('consent that somebody took back is given again, and what they added is kept', async () => {

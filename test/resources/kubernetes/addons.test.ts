@@ -12,6 +12,13 @@ describe('kubernetes/addons', () => {
     ]);
   });
 
+  test('Reloader is neither installed nor expected where nothing is to be restarted by it', () => {
+    for (const reloader of ['install', 'expect'] as const) {
+      const { spec } = specOf({ reload: false, addons: { reloader } });
+      expect(addonsOf(spec).map(({ name }) => name)).toEqual(['external-secrets']);
+    }
+  });
+
   test('a shell takes placement as single arguments that are JSON', () => {
     const cluster = {
       tolerations: [{ key: 'example.com/platform', operator: 'Equal', value: 'ai', effect: 'NoSchedule' }],

@@ -11,6 +11,7 @@ export const known = {
   addons: { externalSecretsApi: 'external-secrets.io/v1' },
   application: { clientId: 'the-client-id', objectId: 'the-object-id' },
   config: { version: 'config-1' },
+  dataVolume: { claim: 'open-webui-data' },
   externalSecrets: { versions: { 'open-webui-secrets': 'secrets-1', 'cloudflared-token': 'token-1' } },
   fileShare: { name: 'openwebui-data' },
   identity: { id: 'x', clientId: 'identity-client-id', principalId: 'y' },
@@ -31,5 +32,6 @@ export const known = {
   storageCredentials: {
     accountName: secret('storage-account-name'),
     accountKey: secret('storage-account-key'),
+    keyName: 'key1',
   },
 };

@@ -105,7 +105,7 @@ describe('kubernetes', () => {
       expect(await observe(resource), resource.key).toEqual({ state: 'absent' });
       expect((await push(resource)).state, resource.key).toMatch(/^(ready|changing)$/);
     }
-    expect(server.writes()).toHaveLength(21);
+    expect(server.writes()).toHaveLength(22);
     for (const resource of all) await push(resource);
     expect(server.writes()).toEqual([]);
   });
@@ -123,6 +123,32 @@ describe('kubernetes', () => {
     for (const resource of plain as unknown as readonly AnyResource[]) {
       expect((await observe(resource)).state, resource.key).toBe('ready');
     }
+  });
+
+  test('the volume of the other key is ready for itself, beside the first', async () => {
+    const volumes = async (): Promise<readonly string[]> =>
+      (await server.api.list({ apiVersion: 'v1', kind: 'PersistentVolume' })).map(
+        ({ metadata }) => metadata.name,
+      );
+    const deps = {
+      ...known,
+      storageCredentials: { ...known.storageCredentials, keyName: 'key2' },
+    } as never;
+    await dataVolume.ensure(scope(), deps, { state: 'absent' });
+    server.writes();
+    expect(await dataVolume.observe(scope(), deps)).toMatchObject({
+      state: 'changing',
+      reason: 'the claim open-webui-data-key2 is not bound to its volume yet',
+    });
+    await server.setStatus(inNamespace('v1', 'PersistentVolumeClaim', 'open-webui-data-key2'), {
+      phase: 'Bound',
+    });
+    expect(await dataVolume.observe(scope(), deps)).toEqual({
+      state: 'ready',
+      outputs: { claim: 'open-webui-data-key2' },
+    });
+    expect(await volumes()).toEqual(['open-webui-data', 'open-webui-data-key2']);
+    server.writes();
   });
 
   test('the data volume is ready once bound, and binds again to a claim made anew', async () => {
@@ -195,7 +221,7 @@ describe('kubernetes', () => {
       state: 'drifted',
       differences: [
         { path: 'Deployment open-webui: spec.replicas', wanted: 3, found: 5 },
-        { path: 'Deployment open-webui: spec.progressDeadlineSeconds', wanted: 1200, found: 7 },
+        { path: 'Deployment open-webui: spec.progressDeadlineSeconds', wanted: 600, found: 7 },
       ],
     });
     await push(openWebui as unknown as AnyResource);
@@ -294,6 +320,9 @@ describe('kubernetes', () => {
     for (const resource of all) {
       if (resource === (namespace as unknown)) continue;
       expect((await observe(resource)).state, resource.key).toMatch(/^(absent|changing)$/);
+    }
+    for (const { metadata } of await server.api.list({ apiVersion: 'v1', kind: 'PersistentVolume' })) {
+      expect(metadata.deletionTimestamp, metadata.name).toBeDefined();
     }
   });
 });

@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import type { KubernetesObject } from '../../../src/clients/kubernetes-api.ts';
 import type { Dependencies, DependencyOutputs } from '../../../src/graph/resource.ts';
+import { unsynced } from '../../../src/resources/kinds/external-secret.ts';
 import type { Manifest } from '../../../src/resources/kinds/kubernetes-object.ts';
 import { manifestOf } from '../../../src/resources/kinds/kubernetes-object.ts';
 import { cloudflared } from '../../../src/resources/kubernetes/cloudflared.ts';
-import { webuiSettings } from '../../../src/resources/kubernetes/config.ts';
+import { config, webuiSettings } from '../../../src/resources/kubernetes/config.ts';
 import { dataVolume } from '../../../src/resources/kubernetes/data-volume.ts';
-import { externalSecrets, unsynced } from '../../../src/resources/kubernetes/external-secrets.ts';
+import { externalSecrets } from '../../../src/resources/kubernetes/external-secrets.ts';
 import { ollama } from '../../../src/resources/kubernetes/ollama.ts';
 import { isAutoscaled, openWebui } from '../../../src/resources/kubernetes/open-webui.ts';
 import { openWebuiService } from '../../../src/resources/kubernetes/open-webui-service.ts';
@@ -49,24 +50,22 @@ describe('kubernetes/open-webui', () => {
   test('gets its replicas once the one is ready, and keeps them', () => {
     const [scaled] = manifestsOf(openWebui, {}, withStatus(fresh, 1));
     expect(scaled).toMatchObject({
-      metadata: {
-        annotations: { 'open-webui-control-plane/migrated-image': known.images.openWebui },
-      },
+      metadata: { annotations: { 'open-webui-control-plane/good-image': known.images.openWebui } },
       spec: { replicas: 3 },
     });
     // Two of three are unready, as while it scales: nothing goes back.
     expect(manifestsOf(openWebui, {}, withStatus(scaled, 1))[0]).toEqual(scaled);
   });
 
-  test('goes back to one replica for a new image', () => {
+  test('keeps its replicas for a new image, and remembers the good one', () => {
     const [scaled] = manifestsOf(openWebui, {}, withStatus(fresh, 1));
-    const newer = {
-      ...known,
-      images: { ...known.images, openWebui: 'demoregistry.azurecr.io/open-webui@sha256:9' },
-    };
+    const image = 'demoregistry.azurecr.io/open-webui@sha256:9';
+    const newer = { ...known, images: { ...known.images, openWebui: image } };
     const [upgrade] = manifestsOf(openWebui, {}, withStatus(scaled, 3), newer);
-    expect(upgrade).toMatchObject({ spec: { replicas: 1 } });
-    expect(upgrade?.metadata.annotations).not.toHaveProperty('open-webui-control-plane/migrated-image');
+    expect(upgrade).toMatchObject({
+      metadata: { annotations: { 'open-webui-control-plane/good-image': known.images.openWebui } },
+      spec: { replicas: 3, template: { spec: { containers: [{ image }] } } },
+    });
   });
 
   test("leaves the replicas to an autoscaler, and not to somebody's kubectl", () => {
@@ -114,17 +113,21 @@ describe('kubernetes/open-webui', () => {
     });
   });
 
-  test('is restarted by Reloader, or without it by its own pod template', () => {
+  test('rolls by its own pod template, whether Reloader is told or not', () => {
     type Workload = { spec: { template: { metadata: { annotations?: unknown } } } };
     const podAnnotations = (object: KubernetesObject | undefined): unknown =>
       (object as unknown as Workload).spec.template.metadata.annotations;
-    expect(fresh?.metadata.annotations).toHaveProperty(['reloader.stakater.com/auto'], 'true');
-    expect(podAnnotations(fresh)).toBeUndefined();
-    const [self] = manifestsOf(openWebui, { reload: false });
-    expect(self?.metadata.annotations).not.toHaveProperty(['reloader.stakater.com/auto']);
-    expect(podAnnotations(self)).toEqual({
+    const marks = {
       'open-webui-control-plane/config': 'config-1',
       'open-webui-control-plane/secrets': 'secrets-1',
+    };
+    expect(fresh?.metadata.annotations).toHaveProperty(['reloader.stakater.com/auto'], 'true');
+    expect(podAnnotations(fresh)).toEqual(marks);
+    const [self] = manifestsOf(openWebui, { reload: false });
+    expect(self?.metadata.annotations).not.toHaveProperty(['reloader.stakater.com/auto']);
+    expect(podAnnotations(self)).toEqual(marks);
+    expect(podAnnotations(manifestsOf(cloudflared)[0])).toEqual({
+      'open-webui-control-plane/secrets': 'token-1',
     });
   });
 
@@ -230,6 +233,32 @@ describe('kubernetes/data-volume', () => {
       },
     });
   });
+
+  test('is the same share once more, with its own name and handle, while the other key is in use', () => {
+    const { spec, names } = specOf();
+    const deps = { ...known, storageCredentials: { ...known.storageCredentials, keyName: 'key2' } } as never;
+    const manifests = dataVolume.objects({ spec, names }, deps);
+    expect(manifests.map(({ kind, name }) => `${kind} ${name}`)).toEqual([
+      'PersistentVolume open-webui-data',
+      'PersistentVolumeClaim open-webui-data',
+      'PersistentVolume open-webui-data-key2',
+      'PersistentVolumeClaim open-webui-data-key2',
+    ]);
+    const [, , volume, claim] = manifests.map((manifest) => manifest.body(deps, undefined));
+    expect(volume).toMatchObject({
+      spec: {
+        csi: {
+          volumeHandle: 'rg-chat#stdemo#openwebui-data##key2',
+          volumeAttributes: { shareName: 'openwebui-data' },
+        },
+      },
+    });
+    expect(claim).toMatchObject({
+      spec: {
+        selector: { matchLabels: { 'open-webui-control-plane/volume': 'open-webui-data-key2' } },
+      },
+    });
+  });
 });
 
 describe('kubernetes/secret-store', () => {
@@ -276,14 +305,30 @@ describe('kubernetes/external-secrets', () => {
     });
   });
 
-  test('a new version in the vault changes only the ExternalSecret that brings it', () => {
-    const versions = (outputs: object): unknown[] =>
-      manifestsOf(externalSecrets, {}, undefined, outputs).map(
-        ({ metadata }) => metadata.annotations?.['open-webui-control-plane/vault-versions'],
-      );
-    const [webui, tunnel, storage] = versions(known);
-    const rotated = versions({ ...known, tunnelToken: { secret: secret('cf-tunnel-token', '2') } });
-    expect(rotated).toEqual([webui, expect.not.stringMatching(String(tunnel)), storage]);
+  test('pins every key to a version, so that a new one changes only what brings it', () => {
+    const specs = (outputs: object): unknown[] =>
+      manifestsOf(externalSecrets, {}, undefined, outputs).map((object) => object['spec']);
+    const [webui, tunnel, storage] = specs(known);
+    expect(tunnel).toMatchObject({
+      data: [{ secretKey: 'TUNNEL_TOKEN', remoteRef: { key: 'cf-tunnel-token', version: '1' } }],
+    });
+    const rotated = specs({ ...known, tunnelToken: { secret: secret('cf-tunnel-token', '2') } });
+    expect(rotated).toEqual([
+      webui,
+      {
+        ...(tunnel as object),
+        data: [{ secretKey: 'TUNNEL_TOKEN', remoteRef: { key: 'cf-tunnel-token', version: '2' } }],
+      },
+      storage,
+    ]);
+  });
+
+  test('tells Reloader to leave our Secrets and settings alone', () => {
+    const annotations = { 'reloader.stakater.com/ignore': 'true' };
+    for (const object of manifestsOf(externalSecrets)) {
+      expect(object).toMatchObject({ spec: { target: { template: { metadata: { annotations } } } } });
+    }
+    expect(manifestsOf(config)[0]).toMatchObject({ metadata: { annotations } });
   });
 
   describe('is synced', () => {

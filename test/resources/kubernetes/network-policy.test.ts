@@ -23,7 +23,13 @@ const told = (list: readonly Rule[] | undefined, side: 'from' | 'to'): string[] 
 describe('kubernetes/network-policy', () => {
   test('people come through cloudflared, the API server through its agents, and nobody else', () => {
     const all = rules();
-    expect(Object.keys(all)).toEqual(['open-webui', 'cloudflared', 'ollama', 'redis']);
+    expect(Object.keys(all)).toEqual([
+      'open-webui',
+      'open-webui-database-login',
+      'cloudflared',
+      'ollama',
+      'redis',
+    ]);
     expect(told(all['open-webui']?.ingress, 'from')).toEqual(['cloudflared:8080', 'konnectivity-agent:8080']);
     expect(told(all['ollama']?.ingress, 'from')).toEqual(['open-webui:11434', 'konnectivity-agent:11434']);
     expect(told(all['redis']?.ingress, 'from')).toEqual(['open-webui:6379']);
@@ -57,6 +63,12 @@ describe('kubernetes/network-policy', () => {
     ]);
     expect(told(all['ollama']?.egress, 'to')).toEqual(['*:53/udp', '*:53', '*:443']);
     expect(all['redis']?.egress).toEqual([]);
+    expect(all['open-webui-database-login']?.ingress).toEqual([]);
+    expect(told(all['open-webui-database-login']?.egress, 'to')).toEqual([
+      '*:53/udp',
+      '*:53',
+      '10.10.17.0/28:5432',
+    ]);
   });
 
   test('follows the database to its private endpoint, and Ollama and Redis elsewhere', () => {
@@ -65,7 +77,7 @@ describe('kubernetes/network-policy', () => {
       ollama: { externalUrl: 'http://ollama.example.com:11434' },
       webui: { redisUrl: 'rediss://cache.example.com:6380' },
     });
-    expect(Object.keys(all)).toEqual(['open-webui', 'cloudflared']);
+    expect(Object.keys(all)).toEqual(['open-webui', 'open-webui-database-login', 'cloudflared']);
     expect(told(all['open-webui']?.egress, 'to')).toEqual([
       '*:53/udp',
       '*:53',

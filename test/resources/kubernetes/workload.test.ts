@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { isRolledOut, troubleOf } from '../../../src/resources/kinds/workload.ts';
+import { troubleOf } from '../../../src/resources/kinds/pods.ts';
+import { isRolledOut } from '../../../src/resources/kinds/workload.ts';
 
 const pod = (change: Partial<Parameters<typeof troubleOf>[0]['status']>) => ({
-  metadata: { name: 'open-webui-1', creationTimestamp: '' },
+  metadata: { name: 'open-webui-1', labels: {}, creationTimestamp: '' },
   status: { conditions: [], containerStatuses: [], ...change },
 });
 const container = (waiting: { reason: string; message: string }, more: object = {}) => ({

@@ -16,6 +16,9 @@ export type ArmNeighbours = Pick<
   'directory' | 'vaults' | 'registries' | 'kubernetes' | 'certificates'
 >;
 
+/** AKS's own calls, and so the events about them, have `resourcegroups` in lower case. */
+const asProviderSpells = (id: string): string => id.replace('/resourceGroups/', '/resourcegroups/');
+
 export class Frame {
   readonly world: World;
   readonly neighbours: ArmNeighbours;
@@ -63,7 +66,12 @@ export class Frame {
     const words = this.catalogue.typeOf(type).state;
     const body = words ? withMember(content.body, words.path, words.succeeded) : content.body;
     const stored = this.store.put(id, type, { ...content, body });
-    reportChange(this.world, this.#providerCause('PUT', `${type}/write`, id), stored.id, 'Success');
+    reportChange(
+      this.world,
+      this.#providerCause('PUT', `${type}/write`, id),
+      asProviderSpells(stored.id),
+      'Success',
+    );
     return stored;
   }
 
@@ -92,7 +100,7 @@ export class Frame {
     reportChange(
       this.world,
       this.#providerCause('DELETE', `${stored.type}/delete`, id),
-      stored.id,
+      asProviderSpells(stored.id),
       'Success',
     );
     return removed;

@@ -192,6 +192,8 @@ export class Operations {
     });
     const stored = this.#frame.store.get(operation.resourceId);
     if (stored) this.#writeEnd(operation, stored, error, finish);
+    if (stored && error)
+      this.#frame.catalogue.typeOf(operation.type).failed?.(this.#frame, operation, stored);
     const id = stored?.id ?? operation.resourceId;
     reportChange(this.#frame.world, operation.cause, id, error ? 'Failure' : 'Success');
     this.#frame.world.touch();

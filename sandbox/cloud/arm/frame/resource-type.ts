@@ -151,6 +151,8 @@ export interface ResourceType<
     operation: Operation,
     stored: Stored<Body, Hidden>,
   ): Finish | undefined | Promise<Finish | undefined>;
+  /** Consequences of an operation that lasted and ended badly. */
+  failed?(frame: Frame, operation: Operation, stored: Stored<Body, Hidden>): void;
   /** Consequences of the resource being gone, by its own deletion or that of what it was in. */
   gone?(frame: Frame, stored: Stored<Body, Hidden>): void | Promise<void>;
   /** The body as shown. */

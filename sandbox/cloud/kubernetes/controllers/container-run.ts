@@ -4,7 +4,7 @@
  * best side by side.
  */
 import { randomUUID } from 'node:crypto';
-import type { Software } from '../../neighbours.ts';
+import type { Behaviour, Software } from '../../neighbours.ts';
 import {
   BACKOFF_RESET,
   CREATE_CONTAINER,
@@ -28,9 +28,10 @@ export interface LogLine {
   readonly text: string;
 }
 
-interface Image {
+export interface Image {
   readonly digest: string;
   readonly software: Software;
+  readonly behaviour?: Behaviour | undefined;
 }
 
 /** The images a node has. */
@@ -57,6 +58,9 @@ interface Run {
 type Terminated = NonNullable<NonNullable<ContainerStatus['state']>['terminated']>;
 
 const KEPT_LINES = 2000;
+/** MaxContainerTerminationMessageLogLines and -Length in pkg/kubelet/container/runtime.go. */
+const LAST_LINES = 80;
+const LAST_BYTES = 2048;
 
 export class ContainerRun {
   readonly spec: Container;
@@ -104,9 +108,32 @@ export class ContainerRun {
     if (run.readiness) run.readiness.value = status.ready;
   }
 
-  /** A node that was stopped starts its containers anew. */
-  countRestart(status: ContainerStatus): void {
+  /**
+   * A node that was stopped starts its containers anew; one that ran and may never run again is found lost
+   * (convertToAPIContainerStatuses in pkg/kubelet/kubelet_pods.go).
+   */
+  interrupt(status: ContainerStatus, policy: string | undefined, now: number): void {
+    const began = status.state?.running?.startedAt;
+    const ended = status.state?.terminated;
+    const stays = policy === 'Never' || (policy === 'OnFailure' && ended?.exitCode === 0);
+    if (stays && (began || ended)) {
+      this.#restartCount = status.restartCount;
+      this.#ended = ended ?? {
+        exitCode: 137,
+        reason: 'ContainerStatusUnknown',
+        message: 'The container could not be located when the pod was terminated',
+        ...(began === undefined ? {} : { startedAt: began }),
+        finishedAt: timestamp(now),
+      };
+      this.#phase = 'ended';
+      return;
+    }
     this.#restartCount = status.restartCount + 1;
+  }
+
+  /** The pod's time is up: what runs is killed. */
+  expire(context: ControllerContext): void {
+    if (this.#phase === 'running' && this.#run) this.#end(context, this.#run, 137, 'Error');
   }
 
   get isRunning(): boolean {
@@ -215,7 +242,8 @@ export class ContainerRun {
     const pulled = neighbours.registries.pull(image, cluster.kubelet.principalId);
     if (pulled.ok) {
       this.#pullFailures = 0;
-      this.#image = { digest: pulled.digest, software: pulled.software };
+      const { digest, software, behaviour } = pulled;
+      this.#image = { digest, software, behaviour };
       this.#pullStartedAt = now;
       this.#waiting = { reason: 'ContainerCreating' };
       this.#dueAt = now + (cached?.digest === pulled.digest ? 300 : PULL[pulled.software]);
@@ -314,7 +342,7 @@ export class ContainerRun {
     const watchOf = (spec: Probe | undefined, initial: boolean): ProbeWatch | undefined =>
       spec && new ProbeWatch(spec, probeFrom, initial);
     const run: Run = {
-      process: startProcess(this.#image?.software ?? 'other', context),
+      process: startProcess(this.#image?.software ?? 'other', context, this.#image?.behaviour),
       startedAt,
       log,
       end,
@@ -410,12 +438,21 @@ export class ContainerRun {
       startedAt: timestamp(run.startedAt),
       finishedAt: timestamp(context.now),
       containerID: run.id,
+      ...this.#lastWords(run, exitCode),
     };
     this.#previousLog = run.log;
     this.#run = undefined;
     this.#phase = 'ended';
     // The first restart is immediate; later ones back off (pkg/kubelet/kuberuntime doBackOff).
     this.#dueAt = this.#crashes === 1 ? context.now : context.now + backOff(this.#crashes - 1);
+  }
+
+  /** The end of the log, where the container asks for it; the processes here write no message of their own. */
+  #lastWords({ log }: Run, exitCode: number): { message?: string } {
+    if (this.spec.terminationMessagePolicy !== 'FallbackToLogsOnError' || exitCode === 0) return {};
+    const lines = log.slice(-LAST_LINES).map(({ text }) => `${text}\n`);
+    const message = Buffer.from(lines.join('')).subarray(-LAST_BYTES).toString();
+    return message === '' ? {} : { message };
   }
 
   #restart(context: ControllerContext, pod: Pod): void {

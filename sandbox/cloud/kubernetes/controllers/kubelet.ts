@@ -139,7 +139,7 @@ export class Kubelet {
     for (const container of [...run.initial, ...run.main]) {
       const status = statuses.find(({ name }) => name === container.spec.name);
       if (!status) continue;
-      if (wasInterrupted) container.countRestart(status);
+      if (wasInterrupted) container.interrupt(status, pod.spec.restartPolicy, context.now);
       else if (run.volumes) container.resume(status, pod, run.volumes);
     }
     return run;
@@ -147,6 +147,12 @@ export class Kubelet {
 
   #reconcilePod(context: ControllerContext, pod: Pod): void {
     const run = this.#open(context, pod);
+    const deadline = deadlineOf(pod);
+    if (context.now >= deadline) {
+      this.#expire(context, pod, run);
+      return;
+    }
+    context.wake(deadline);
     if (!this.#mount(context, pod, run) || !run.volumes) {
       this.#writeStatus(context, pod, run, 'ContainerCreating');
       return;
@@ -163,6 +169,24 @@ export class Kubelet {
       pod.status?.podIP === undefined ? this.#writeStatus(context, pod, run, 'ContainerCreating') : pod;
     for (const container of run.main) container.step(context, addressed, run.volumes);
     this.#writeStatus(context, addressed, run, undefined);
+  }
+
+  /** `activeDeadlineSeconds` counts from when the kubelet took the pod up (pkg/kubelet/active_deadline.go). */
+  #expire(context: ControllerContext, pod: Pod, run: PodRun): void {
+    const message = 'Pod was active on the node longer than the specified deadline';
+    const from = { component: 'kubelet', host: run.node };
+    context.events.record(pod, 'Normal', 'DeadlineExceeded', message, from);
+    for (const container of [...run.initial, ...run.main]) container.expire(context);
+    const stopped = this.#writeStatus(context, pod, run, undefined);
+    context.api.changeStatus(
+      PODS,
+      stopped,
+      (draft) => {
+        draft.status = { ...draft.status, phase: 'Failed', reason: 'DeadlineExceeded', message };
+      },
+      'kubelet',
+    );
+    stopAll(run);
   }
 
   /** Whether the pod's volumes are there; asks again later when not. */
@@ -292,6 +316,13 @@ export class Kubelet {
 
 function stopAll(run: PodRun): void {
   for (const container of [...run.initial, ...run.main]) container.stop();
+}
+
+function deadlineOf({ spec, status }: Pod): number {
+  const { activeDeadlineSeconds } = spec;
+  return activeDeadlineSeconds === undefined || status?.startTime === undefined
+    ? Number.POSITIVE_INFINITY
+    : Date.parse(status.startTime) + activeDeadlineSeconds * 1000;
 }
 
 function isFinished(pod: Pod): boolean {

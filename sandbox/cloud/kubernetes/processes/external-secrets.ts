@@ -8,7 +8,15 @@ import { createHash } from 'node:crypto';
 import { type Kind, SECRETS } from '../api/kinds.ts';
 import { StatusError } from '../api/status-error.ts';
 import { LONGEST_SECRET_RETRY, SECRET_RETRY, START, STORE_REQUEUE, STORE_RETRY } from '../durations.ts';
-import { type Condition, isSame, type KubeObject, type Secret, timestamp, withCondition } from '../object.ts';
+import {
+  at,
+  type Condition,
+  isSame,
+  type KubeObject,
+  type Secret,
+  timestamp,
+  withCondition,
+} from '../object.ts';
 import type { Process, ProcessContext } from './process.ts';
 import { renderTemplate } from './secret-template.ts';
 import { type AzureStore, findIdentity, vaultUrlOf } from './vault-access.ts';
@@ -396,14 +404,16 @@ class Operator implements Process {
     }
     const wanted = encodedData(target?.template, values);
     const data = policy === 'Merge' ? { ...known?.data, ...wanted } : wanted;
+    // Without a template the ExternalSecret's own metadata is copied (setMetadata); what is no longer said goes.
+    const said = target?.template ? target.template.metadata : secret.metadata;
     const annotations = {
-      ...known?.metadata.annotations,
-      ...target?.template?.metadata?.annotations,
+      ...notOurs(known, 'annotations'),
+      ...said?.annotations,
       [DATA_HASH]: hashOf(data),
     };
     const labels = {
-      ...known?.metadata.labels,
-      ...target?.template?.metadata?.labels,
+      ...notOurs(known, 'labels'),
+      ...said?.labels,
       [MANAGED]: 'true',
       ...(policy === 'Owner'
         ? { [CREATED_BY]: hashOf({ name: `${namespace}/${secret.metadata.name}` }) }
@@ -431,8 +441,13 @@ class Operator implements Process {
       events.record(secret, 'Normal', 'Created', 'secret created', { component: 'external-secrets' });
       return name;
     }
-    if (isSame(known.data ?? {}, data) && known.metadata.annotations?.[DATA_HASH] === hashOf(data))
+    if (
+      isSame(known.data ?? {}, data) &&
+      isSame(known.metadata.annotations, annotations) &&
+      isSame(known.metadata.labels, labels)
+    ) {
       return name;
+    }
     api.change(
       SECRETS,
       known,
@@ -445,6 +460,18 @@ class Operator implements Process {
     events.record(secret, 'Normal', 'Updated', 'secret updated', { component: 'external-secrets' });
     return name;
   }
+}
+
+/** Labels or annotations that others have put on the Secret. */
+function notOurs(known: Secret | undefined, field: 'labels' | 'annotations'): Record<string, string> {
+  const owned = (known?.metadata.managedFields ?? [])
+    .filter(({ manager }) => manager === MANAGER)
+    .map(({ fieldsV1 }) => at(fieldsV1, 'f:metadata', `f:${field}`));
+  return Object.fromEntries(
+    Object.entries(known?.metadata[field] ?? {}).filter(
+      ([name]) => !owned.some((fields) => at(fields, `f:${name}`) !== undefined),
+    ),
+  );
 }
 
 export function targetName(secret: ExternalSecret): string {

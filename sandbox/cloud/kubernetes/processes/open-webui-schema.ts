@@ -10,7 +10,7 @@ const MIGRATION_LOCK = 7_214_001;
 const HEAD = '3ab32c4b8f59';
 
 const TABLES = [
-  'CREATE TABLE "user" (id text PRIMARY KEY, name text, email text UNIQUE, role text, created_at bigint)',
+  'CREATE TABLE "user" (id text PRIMARY KEY, name text, email text UNIQUE, role text, oauth_sub text UNIQUE, created_at bigint)',
   'CREATE TABLE auth (id text PRIMARY KEY REFERENCES "user" (id), email text, password text, active boolean)',
   'CREATE TABLE chat (id text PRIMARY KEY, user_id text, title text, chat json, created_at bigint, updated_at bigint)',
   'CREATE TABLE config (id serial PRIMARY KEY, data json NOT NULL, version integer NOT NULL, created_at timestamp DEFAULT now())',

@@ -1,16 +1,21 @@
 /**
  * Open WebUI as far as its surroundings notice it: it reads its settings, migrates its PostgreSQL schema, needs the
  * vector extension and Redis when told to use them, then serves 8080. `/health` only says that the process runs;
- * `/ready` and `/health/db` ask the database (open-webui backend/open_webui/main.py). It holds one real connection.
+ * `/ready` and `/health/db` ask the database (open-webui backend/open_webui/main.py). It holds one real connection. Its
+ * pages, sign-ins and chats are in files of their own.
  */
-import type { Client } from 'pg';
 import { FIRST_MIGRATION, RECHECK, START } from '../durations.ts';
+import { recordSecretSet } from '../secret-sets.ts';
+import { reasonOf, WebuiDatabase } from './open-webui-database.ts';
+import { WebuiPages } from './open-webui-pages.ts';
 import { migrate, SchemaError } from './open-webui-schema.ts';
 import type { Process, ProcessContext } from './process.ts';
 
 /** Real milliseconds: connections to the real server stay few however fast the clock runs. */
 const LEAST_REAL_PAUSE = 250;
 const DATA_DIRECTORY = '/app/backend/data';
+/** PostgreSQL refuses who asks to log in, not the way to it: invalid_password, invalid_authorization_specification. */
+const LOGIN_REFUSALS = ['28P01', '28000'];
 
 export function startOpenWebui(context: ProcessContext): Process {
   const process = new OpenWebui(context);
@@ -21,7 +26,9 @@ export function startOpenWebui(context: ProcessContext): Process {
 class OpenWebui implements Process {
   readonly #context: ProcessContext;
   readonly #port: number;
-  #client: Client | undefined;
+  readonly #database: WebuiDatabase;
+  readonly #pages: WebuiPages;
+  #answering = 0;
   #isServing = false;
   #isStopped = false;
   #databaseAnswers = false;
@@ -33,6 +40,11 @@ class OpenWebui implements Process {
   constructor(context: ProcessContext) {
     this.#context = context;
     this.#port = Number(context.env['PORT'] ?? 8080);
+    this.#database = new WebuiDatabase(context, (why) => this.#loseDatabase(why));
+    this.#pages = new WebuiPages(context, this.#database, () => ({
+      hasDatabase: this.#databaseAnswers,
+      hasRedis: this.#missingRedis() === undefined,
+    }));
   }
 
   start(): void {
@@ -41,11 +53,12 @@ class OpenWebui implements Process {
       // It never stopped serving; whether the database still answers is found out on the way.
       this.#isServing = true;
       this.#databaseAnswers = true;
-      void this.#connect().then((why) => {
-        if (why !== undefined) this.#loseDatabase(why);
+      void this.#database.open().then((answer) => {
+        if (!answer.ok) this.#loseDatabase(answer.reason);
       });
       return;
     }
+    recordSecretSet(this.#context);
     if (!env['WEBUI_SECRET_KEY']) {
       this.#crash(['ValueError: Required environment variable not found. Terminating now.']);
       return;
@@ -65,22 +78,23 @@ class OpenWebui implements Process {
 
   async #prepareDatabase(): Promise<void> {
     const { env, clock } = this.#context;
-    const refused = await this.#connect();
+    const opened = await this.#database.open();
     if (this.#isStopped) return;
-    if (refused !== undefined) {
-      this.#crash([`sqlalchemy.exc.OperationalError: (psycopg2.OperationalError) ${refused}`]);
+    if (!opened.ok) {
+      this.#crash([`sqlalchemy.exc.OperationalError: (psycopg2.OperationalError) ${opened.reason}`]);
       return;
     }
-    const client = this.#client;
-    if (!client) return;
+    this.#databaseAnswers = true;
     const needsVector = env['VECTOR_DB'] === 'pgvector';
     try {
-      await migrate(client, {
-        needsVector,
-        allowedExtensions: this.#allowedExtensions,
-        log: (line) => this.#context.log(line),
-        pause: () => clock.wait(FIRST_MIGRATION),
-      });
+      await this.#database.use((client) =>
+        migrate(client, {
+          needsVector,
+          allowedExtensions: this.#database.allowedExtensions,
+          log: (line) => this.#context.log(line),
+          pause: () => clock.wait(FIRST_MIGRATION),
+        }),
+      );
     } catch (error) {
       if (this.#isStopped) return;
       this.#crash(
@@ -92,37 +106,6 @@ class OpenWebui implements Process {
     }
     if (this.#isStopped) return;
     this.#context.after(START['open-webui'], () => this.#serve());
-  }
-
-  #allowedExtensions: readonly string[] = [];
-
-  /** Opens the connection the pod holds; the answer is why it could not. */
-  async #connect(): Promise<string | undefined> {
-    const { env, pod, neighbours } = this.#context;
-    const pool = this.#context.nodePool(pod.spec.nodeName);
-    if (!pool) return 'the node has gone';
-    let answer: Awaited<ReturnType<typeof neighbours.databases.connect>>;
-    try {
-      answer = await neighbours.databases.connect(env['DATABASE_URL'] ?? '', pool.vnetId);
-    } catch (error) {
-      return reasonOf(error);
-    }
-    if (!answer.ok) return answer.reason;
-    if (this.#isStopped) {
-      await answer.client.end().catch(() => undefined);
-      return undefined;
-    }
-    const { client } = answer;
-    this.#client = client;
-    this.#allowedExtensions = answer.allowedExtensions;
-    this.#databaseAnswers = true;
-    client.on('error', (error) => {
-      if (this.#client === client) this.#loseDatabase(reasonOf(error));
-    });
-    client.on('end', () => {
-      if (this.#client === client) this.#loseDatabase('server closed the connection unexpectedly');
-    });
-    return undefined;
   }
 
   #serve(): void {
@@ -157,9 +140,6 @@ class OpenWebui implements Process {
   }
 
   #loseDatabase(why: string): void {
-    const client = this.#client;
-    this.#client = undefined;
-    if (client) void client.end().catch(() => undefined);
     if (this.#isStopped) return;
     if (this.#databaseAnswers) {
       this.#context.log(`sqlalchemy.exc.OperationalError: (psycopg2.OperationalError) ${why}`);
@@ -191,21 +171,21 @@ class OpenWebui implements Process {
     this.#checkedReally = performance.now();
     if (this.#isStopped) return;
     this.#mustCheckAgain = false;
-    const old = this.#client;
     const hadDatabase = this.#databaseAnswers;
-    this.#client = undefined;
-    const why = await this.#connect();
+    const opened = await this.#database.open();
+    // A new password shuts out new sessions only: the open one goes on.
+    const isHeld = !opened.ok && LOGIN_REFUSALS.includes(opened.code) && (await this.#database.answers());
     this.#isChecking = false;
-    if (old) await old.end().catch(() => undefined);
     if (this.#isStopped) return;
-    if (why !== undefined) {
+    if (!opened.ok && !isHeld) {
+      this.#database.drop();
       if (hadDatabase)
-        this.#context.log(`WARNING Readiness check DB ping failed: OperationalError('${why}')`);
-      this.#databaseAnswers = false;
+        this.#context.log(`WARNING Readiness check DB ping failed: OperationalError('${opened.reason}')`);
     }
+    this.#databaseAnswers = opened.ok || isHeld;
     if (hadDatabase !== this.#databaseAnswers) this.#context.changed();
     if (this.#mustCheckAgain) this.lookAgain();
-    else if (why !== undefined) this.#context.after(RECHECK, () => this.lookAgain());
+    else if (!this.#databaseAnswers) this.#context.after(RECHECK, () => this.lookAgain());
   }
 
   status(port: number, path: string): number | undefined {
@@ -221,53 +201,23 @@ class OpenWebui implements Process {
     return this.#isServing && port === this.#port;
   }
 
-  fetch(port: number, _request: Request, path: string): Promise<Response> | undefined {
-    const status = this.status(port, path);
-    if (status === undefined) return undefined;
-    const [name = '/'] = path.split('?');
-    if (name === '/health' || ((name === '/ready' || name === '/health/db') && status === 200)) {
-      return Promise.resolve(Response.json({ status: true }));
-    }
-    if (name === '/ready') {
-      return Promise.resolve(
-        Response.json(
-          { detail: this.#databaseAnswers ? 'Redis not ready' : 'Database not ready' },
-          { status },
-        ),
-      );
-    }
-    if (name === '/health/db') return Promise.resolve(new Response('Internal Server Error', { status }));
-    if (name === '/api/version') return Promise.resolve(Response.json({ version: '0.6.36' }));
-    if (name === '/api/config') {
-      return Promise.resolve(
-        Response.json({ status: true, name: 'Open WebUI', oauth: { providers: { microsoft: 'microsoft' } } }),
-      );
-    }
-    if (status === 401) return Promise.resolve(Response.json({ detail: 'Not authenticated' }, { status }));
-    return Promise.resolve(
-      new Response(
-        '<!doctype html><html lang="en"><head><title>Open WebUI</title></head><body></body></html>',
-        {
-          headers: { 'content-type': 'text/html; charset=utf-8' },
-        },
-      ),
-    );
+  fetch(port: number, request: Request, path: string): Promise<Response> | undefined {
+    if (!this.listens(port)) return undefined;
+    this.#answering += 1;
+    return this.#pages.answer(request, path).finally(() => {
+      this.#answering -= 1;
+      if (this.#isStopped && this.#answering === 0) this.#database.close();
+    });
   }
 
   exec(command: readonly string[]): number {
     return /curl|wget/.test(command.join(' ')) ? (this.#isServing ? 0 : 7) : 0;
   }
 
+  /** What has been asked is still answered, as Uvicorn does on SIGTERM. */
   stop(): void {
     this.#isStopped = true;
     this.#isServing = false;
-    const client = this.#client;
-    this.#client = undefined;
-    if (client) void client.end().catch(() => undefined);
+    if (this.#answering === 0) this.#database.close();
   }
-}
-
-/** The reason without anything of the connection string in it. */
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : 'connection failed';
 }

@@ -1,11 +1,12 @@
 /** What runs in a container, as the kubelet and the network see it. */
 import type { VirtualClock } from '../../../clock.ts';
-import type { NodePool, Software } from '../../neighbours.ts';
+import type { Answer, NodePool, Software } from '../../neighbours.ts';
 import type { Table } from '../../world.ts';
 import type { ApiServer } from '../api/api-server.ts';
 import type { KubernetesNeighbours } from '../controllers/controller.ts';
 import type { EventRecorder } from '../controllers/events.ts';
 import type { Container, Pod } from '../object.ts';
+import type { StoredSecretSet } from '../secret-sets.ts';
 
 export interface Mount {
   readonly path: string;
@@ -31,7 +32,10 @@ export interface Surroundings {
     port: number,
     namespace: string,
   ): { readonly pod: Pod; readonly software: Software } | { readonly refused: string };
+  /** An HTTP request of that pod to a URL inside the cluster, through its Service. */
+  request(url: string, init: RequestInit, client: Pod): Promise<Answer<{ response: Response }>>;
   readonly volumeData: Table<unknown>;
+  readonly secretSets: Table<StoredSecretSet>;
 }
 
 export interface ProcessContext extends Surroundings {

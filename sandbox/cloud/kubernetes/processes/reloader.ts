@@ -141,7 +141,8 @@ class Reloader implements Process {
   }
 }
 
-function uses(spec: PodSpec | undefined, source: Source, name: string): boolean {
+/** Whether a pod takes anything from a Secret or ConfigMap, by environment or volume. */
+export function uses(spec: PodSpec | undefined, source: Source, name: string): boolean {
   const inVolumes = (spec?.volumes ?? []).some((volume) =>
     source === 'SECRET' ? volume.secret?.secretName === name : volume.configMap?.name === name,
   );

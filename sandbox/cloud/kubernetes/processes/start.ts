@@ -1,16 +1,18 @@
 /** From the software in an image to what it does. */
-import type { Software } from '../../neighbours.ts';
+import type { Behaviour, Software } from '../../neighbours.ts';
+import { misbehaving } from './behaviour.ts';
 import { startCloudflared } from './cloudflared.ts';
 import { startExternalSecrets } from './external-secrets.ts';
 import { startOllama } from './ollama.ts';
 import { startOpenWebui } from './open-webui.ts';
 import { startOther } from './other.ts';
 import type { Process, ProcessContext } from './process.ts';
+import { isPython, startPython } from './python.ts';
 import { startReloader } from './reloader.ts';
 import { startValkey } from './valkey.ts';
 
 const STARTERS: Readonly<Record<Software, (context: ProcessContext) => Process>> = {
-  'open-webui': startOpenWebui,
+  'open-webui': (context) => (isPython(context) ? startPython(context) : startOpenWebui(context)),
   ollama: startOllama,
   cloudflared: startCloudflared,
   valkey: startValkey,
@@ -19,6 +21,10 @@ const STARTERS: Readonly<Record<Software, (context: ProcessContext) => Process>>
   other: startOther,
 };
 
-export function startProcess(software: Software, context: ProcessContext): Process {
-  return STARTERS[software](context);
+/** `behaviour` of a bad build; a good one has none. A script of somebody's own is not the program that is bad. */
+export function startProcess(software: Software, context: ProcessContext, behaviour?: Behaviour): Process {
+  const start = (): Process => STARTERS[software](context);
+  return behaviour === undefined || isPython(context)
+    ? start()
+    : misbehaving(behaviour, software, context, start);
 }
