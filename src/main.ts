@@ -1,5 +1,5 @@
 /** The composition root: reads the settings, builds what everything stands on, registers every function. */
-import { app, type InvocationContext } from '@azure/functions';
+import { app } from '@azure/functions';
 import * as df from 'durable-functions';
 import { registerActivities } from './activities/register-activities.ts';
 import { registerApi } from './api/register-api.ts';
@@ -9,6 +9,7 @@ import { createCredential } from './clients/credential.ts';
 import { readConfig } from './config.ts';
 import { reconcileDeployment } from './orchestrations/reconcile-deployment.ts';
 import { receiveEvent } from './reactions/receive-event.ts';
+import { wake as wakeRun } from './reactions/wake.ts';
 import { createWaker } from './reactions/waker.ts';
 import { createTableStore } from './store/table-store.ts';
 import { registerTimers } from './timers/register-timers.ts';
@@ -26,12 +27,9 @@ const clientsFor = (subscriptionId: string): Clients => {
   return known;
 };
 
-const wake = createWaker();
+const wake = createWaker((context, deployment) => wakeRun(df.getClient(context), deployment));
 
-registerApi({
-  store,
-  wake: (context: InvocationContext, deployment) => wake(df.getClient(context), deployment),
-});
+registerApi({ store, wake });
 app.eventGrid('receiveEvent', {
   extraInputs: [df.input.durableClient()],
   handler: receiveEvent(store, wake),

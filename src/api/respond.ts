@@ -1,12 +1,12 @@
 /** What all routes share: their type, how they answer, and what happens when one throws. */
 import type { HttpHandler, HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions';
+import type { Waker } from '../reactions/waker.ts';
 import type { Store } from '../store/store.ts';
 import { refuse } from './problem.ts';
 
 export interface ApiDependencies {
   readonly store: Store;
-  /** Wakes a deployment's run; resolves once it is certain to look into the inbox, rejects when it is not. */
-  readonly wake: (context: InvocationContext, deployment: string) => Promise<void>;
+  readonly wake: Waker;
   readonly now?: () => Date;
 }
 

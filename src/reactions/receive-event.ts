@@ -3,8 +3,7 @@
  * runs; everything else happens behind. It never refuses an event for what it is: Event Grid would deliver it again, or
  * drop it with others behind it.
  */
-import type { EventGridHandler } from '@azure/functions';
-import { type DurableClient, getClient } from 'durable-functions';
+import type { EventGridHandler, InvocationContext } from '@azure/functions';
 import { namesOf } from '../naming.ts';
 import { parseSpec } from '../spec/parse-spec.ts';
 import type { Store } from '../store/store.ts';
@@ -23,7 +22,7 @@ export function receiveEvent(store: Store, wake: Waker): EventGridHandler {
   const known = remembered(() => concernedDeployments(store), REMEMBERED_MILLISECONDS);
   const handled = new Set<string>();
 
-  const receive = async (event: IncomingEvent, client: DurableClient): Promise<void> => {
+  const receive = async (event: IncomingEvent, context: InvocationContext): Promise<void> => {
     for (const deployment of await known()) {
       const mark = `${deployment.name} ${event.id}`;
       if (handled.has(mark)) continue;
@@ -46,15 +45,14 @@ export function receiveEvent(store: Store, wake: Waker): EventGridHandler {
         ...(concern.why === undefined ? {} : { reason: concern.why }),
       });
       // Also when it came before: the one who received it then may not have got as far as waking anybody.
-      if (concern.look.length > 0) await atMost(ANSWER_MILLISECONDS, wake(client, deployment.name));
+      if (concern.look.length > 0) await atMost(ANSWER_MILLISECONDS, wake(context, deployment.name));
       if (handled.size >= RECENT_EVENTS) handled.clear();
       handled.add(mark);
     }
   };
 
   return async (value, context) => {
-    const client = getClient(context);
-    for (const event of readEvents(value)) await receive(event, client);
+    for (const event of readEvents(value)) await receive(event, context);
   };
 }
 

@@ -3,7 +3,6 @@
  * something has changed.
  */
 import type { InvocationContext, TimerHandler } from '@azure/functions';
-import { getClient } from 'durable-functions';
 import type { Waker } from '../reactions/waker.ts';
 import type { Store } from '../store/store.ts';
 
@@ -28,7 +27,7 @@ export const sweep =
           look: 'all',
           requestedAt: new Date(now).toISOString(),
         });
-        await wake(getClient(context), name);
+        await wake(context, name);
       },
     );
   };
@@ -40,9 +39,7 @@ export const wakeWaiting =
   (store: Store, wake: Waker): TimerHandler =>
   async (_timer, context) => {
     const since = new Date(Date.now() - LEFT_WAITING_SECONDS * 1000);
-    await forEachDeployment(await store.inbox.waitingSince(since), context, (name) =>
-      wake(getClient(context), name),
-    );
+    await forEachDeployment(await store.inbox.waitingSince(since), context, (name) => wake(context, name));
   };
 
 /** One that cannot be woken does not hold up the others. */

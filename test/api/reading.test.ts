@@ -74,6 +74,7 @@ describe('GET of an operation', () => {
       requestedAt: expect.any(String),
       progress: { total: 0, ready: 0, waiting: 0, failed: 0, blocked: 0 },
       criticalPath: { seconds: 0, steps: [] },
+      receipts: [],
       steps: [],
     });
   });

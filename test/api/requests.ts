@@ -1,8 +1,11 @@
 /** Calls the API's handlers the way the host does: real requests and invocation contexts, no host. */
 import { type HttpHandler, HttpRequest, InvocationContext } from '@azure/functions';
+import { deleteQuarantine } from '../../src/api/delete-quarantine.ts';
 import { getDeployment } from '../../src/api/get-deployment.ts';
+import { getEvents } from '../../src/api/get-events.ts';
 import { getOperation } from '../../src/api/get-operation.ts';
 import { listDeployments } from '../../src/api/list-deployments.ts';
+import { postRotate } from '../../src/api/post-rotate.ts';
 import { putDeployment } from '../../src/api/put-deployment.ts';
 import type { ApiDependencies } from '../../src/api/respond.ts';
 import { schema } from '../../src/api/schema.ts';
@@ -19,6 +22,7 @@ export interface Answer {
 export interface RequestOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
+  readonly query?: Readonly<Record<string, string>>;
 }
 
 export const INVOCATION_ID = '4f1c2d3e-0000-4000-8000-00000000000a';
@@ -47,6 +51,30 @@ export class Api {
     return call(getDeployment(this.#dependencies), 'GET', path, { name });
   }
 
+  events(name: string, query: Readonly<Record<string, string>> = {}): Promise<Answer> {
+    const path = `/api/deployments/${encodeURIComponent(name)}/events`;
+    return call(getEvents(this.#dependencies), 'GET', path, { name }, { query });
+  }
+
+  rotate(name: string, body: unknown): Promise<Answer> {
+    const path = `/api/deployments/${encodeURIComponent(name)}/rotate`;
+    return call(
+      postRotate(this.#dependencies),
+      'POST',
+      path,
+      { name },
+      {
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+        headers: { 'content-type': 'application/json' },
+      },
+    );
+  }
+
+  liftQuarantine(name: string, digest: string): Promise<Answer> {
+    const path = `/api/deployments/${encodeURIComponent(name)}/quarantine/${digest}`;
+    return call(deleteQuarantine(this.#dependencies), 'DELETE', path, { name, digest });
+  }
+
   deployments(): Promise<Answer> {
     return call(listDeployments(this.#dependencies), 'GET', '/api/deployments', {});
   }
@@ -63,10 +91,10 @@ export class Api {
 
 async function call(
   handler: HttpHandler,
-  method: 'GET' | 'PUT',
+  method: 'GET' | 'PUT' | 'POST' | 'DELETE',
   path: string,
   params: Record<string, string>,
-  { headers = {}, body }: RequestOptions = {},
+  { headers = {}, body, query = {} }: RequestOptions = {},
 ): Promise<Answer> {
   const errors: unknown[][] = [];
   const context = new InvocationContext({
@@ -80,6 +108,7 @@ async function call(
     url: `${ORIGIN}${path}?code=a-function-key`,
     headers: { ...headers },
     params,
+    query: { ...query },
     ...(body === undefined ? {} : { body: typeof body === 'string' ? { string: body } : { bytes: body } }),
   });
   const answer = await handler(request, context);

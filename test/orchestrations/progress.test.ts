@@ -2,10 +2,12 @@ import { describe, expect, test } from 'vitest';
 import type { ReconcileResult, StackDescription } from '../../src/orchestrations/activities.ts';
 import {
   advance,
+  isWorthTelling,
   lookAgainAt,
   noProgress,
   notePending,
   recorded,
+  startFrom,
   toRecord,
 } from '../../src/orchestrations/progress.ts';
 
@@ -91,5 +93,98 @@ describe('records', () => {
     expect(toRecord(progress)).toHaveLength(1);
     expect(toRecord(progress)[0]).toMatchObject({ state: 'waiting' });
     expect(toRecord(recorded(progress))).toEqual([]);
+  });
+});
+
+describe('what depends on a resource', () => {
+  const images = 'azure/images' as const;
+  const webui = 'kubernetes/open-webui' as const;
+  const stack: StackDescription = {
+    shape: [
+      { key: images, waitsFor: [] },
+      { key: webui, waitsFor: [images] },
+    ],
+    patience: {},
+  };
+  const known = {
+    [images]: { outputs: { openWebui: 'old' }, readyAt: 1 },
+    [webui]: { outputs: { image: 'old' }, readyAt: 1 },
+  };
+  const begun = startFrom(known, stack.shape, [images]);
+  const found = (outputs: object, did: 'nothing' | 'repaired' = 'nothing'): ReconcileResult => ({
+    kind: 'ready',
+    did,
+    outputs: { ...outputs },
+  });
+
+  test('stays as it was when the resource is found as it was', () => {
+    const after = advance(begun, images, found({ openWebui: 'old' }), at(5), stack);
+    expect(after.steps[webui]?.kind).toBe('ready');
+  });
+
+  test('is looked at when the resource tells something else', () => {
+    const after = advance(begun, images, found({ openWebui: 'new' }), at(5), stack);
+    expect(after.steps[webui]?.kind).toBe('pending');
+  });
+
+  test('is looked at when the resource had to be repaired', () => {
+    const after = advance(begun, images, found({ openWebui: 'old' }, 'repaired'), at(5), stack);
+    expect(after.steps[webui]?.kind).toBe('pending');
+  });
+
+  test('follows at once, though it was waiting for something older', () => {
+    const rolling = advance(
+      advance(begun, images, found({ openWebui: 'bad' }), at(5), stack),
+      webui,
+      { kind: 'waiting', did: 'repaired', reason: 'rolling', retryAfterSeconds: 600 },
+      at(6),
+      stack,
+    );
+    const pushed = advance(
+      lookAgainAt(rolling, [images]),
+      images,
+      found({ openWebui: 'good' }),
+      at(7),
+      stack,
+    );
+    expect(pushed.steps[webui]).toEqual({ kind: 'pending', was: { image: 'old' } });
+  });
+
+  test('is not looked at again because a repair is looked at a second time', () => {
+    const repaired = advance(begun, images, found({ openWebui: 'old' }, 'repaired'), at(5), stack);
+    const settled = advance(repaired, webui, found({ image: 'old' }), at(6), stack);
+    const again = advance(lookAgainAt(settled, [images]), images, found({ openWebui: 'old' }), at(9), stack);
+    expect(again.steps[webui]?.kind).toBe('ready');
+    expect(again.records[images]).toMatchObject({ did: 'repaired', readyAt: 5 });
+  });
+});
+
+describe('an operation', () => {
+  const waiting = advance(noProgress, vault, { kind: 'waiting', did: 'nothing', reason: 'x' }, at(0), plain);
+  const failed = advance(
+    noProgress,
+    vault,
+    { kind: 'failed', did: 'nothing', failure: { kind: 'fatal', code: 'X', message: 'x' } },
+    at(0),
+    plain,
+  );
+  const asAsked = advance(noProgress, vault, isReady, at(0), plain);
+  const made = advance(noProgress, vault, { ...isReady, did: 'created' }, at(0), plain);
+
+  test('is worth entering for whatever was done', () => {
+    expect(isWorthTelling(made, true)).toBe(true);
+    expect(isWorthTelling(made, false)).toBe(true);
+  });
+
+  test('is not worth entering for what is as asked', () => {
+    expect(isWorthTelling(asAsked, true)).toBe(false);
+    expect(isWorthTelling(asAsked, false)).toBe(false);
+  });
+
+  test('tells of waiting and failing when somebody asked, not each time a sweep comes by', () => {
+    for (const progress of [waiting, failed]) {
+      expect(isWorthTelling(progress, false)).toBe(true);
+      expect(isWorthTelling(progress, true)).toBe(false);
+    }
   });
 });
