@@ -487,7 +487,7 @@ export const deploymentSpecSchema = z.strictObject({
   reload: z
     .boolean()
     .default(true)
-    .describe('Whether workloads restart by themselves when their secrets or settings change.'),
+    .describe('Whether Reloader is used, for what others mount; what is made here restarts its users anyway.'),
   deletionProtection: z.boolean().default(true).describe('Refuses removal of the deployment while it is on.'),
 });
 
