@@ -487,7 +487,9 @@ export const deploymentSpecSchema = z.strictObject({
   reload: z
     .boolean()
     .default(true)
-    .describe('Whether Reloader is used, for what others mount; what is made here restarts its users anyway.'),
+    .describe(
+      'Whether Reloader is used, for what others mount; what is made here restarts its users anyway.',
+    ),
   deletionProtection: z.boolean().default(true).describe('Refuses removal of the deployment while it is on.'),
 });
 
