@@ -9,7 +9,7 @@ import { KubernetesError } from '../../clients/kubernetes-api.ts';
 import { fatal } from '../../graph/failure.ts';
 import type { DependencyOutputs, Difference, Observed } from '../../graph/resource.ts';
 import { postgresConnectionString } from '../azure/postgres-connection-string.ts';
-import { endOf, isFor, PROOF, PROOF_KEY, proofPod } from '../kinds/database-login-pod.ts';
+import { PROOF, PROOF_KEY, proofPod } from '../kinds/database-login-pod.ts';
 import {
   arrivalOf,
   pinnedSecret,
@@ -27,6 +27,7 @@ import {
   isOurs,
   manifestOf,
 } from '../kinds/kubernetes-object.ts';
+import { endOf, isFor } from '../kinds/one-shot-pod.ts';
 import { podOf, troubleOf } from '../kinds/pods.ts';
 import { goodImageOf } from '../kinds/rollout.ts';
 import { imageOf } from '../kinds/workload.ts';
@@ -38,9 +39,6 @@ import { secretStore } from './secret-store.ts';
 
 /** The Secret of Open WebUI, and the ExternalSecret that makes it. */
 export const WEBUI_SECRET = 'open-webui-secrets';
-
-/** A version that failed is tried again after this at the earliest: the password may have become right meanwhile. */
-const RETRY_MINUTES = 5;
 
 const dependsOn = { namespace, addons, secretStore, networkPolicy, postgresConnectionString } as const;
 type Deps = DependencyOutputs<typeof dependsOn>;
@@ -87,9 +85,8 @@ export const databaseLogin = defineResource<typeof dependsOn, LoginOutputs>({
     }
     const reference = deps.postgresConnectionString.secret;
     if (pod && isFor(pod, reference.version)) {
-      const { phase, message, endedAt } = endOf(pod);
+      const { phase, message, isRecent } = endOf(pod, scope.now);
       if (phase !== 'Failed') return;
-      const isRecent = scope.now.getTime() - endedAt < RETRY_MINUTES * 60_000;
       if (isRecent) throw fatal('DatabaseLoginFailed', failureMessage(reference.version, message));
     }
     if (pod) await api.remove(referenceTo(scope, 'v1', 'Pod'));
@@ -173,7 +170,7 @@ async function observeProof(
     return { state: 'drifted', outputs, differences: [leftover(pod, 'the proof of another version')] };
   }
   if (pod) {
-    const { phase, message } = endOf(pod);
+    const { phase, message } = endOf(pod, scope.now);
     if (phase === 'Succeeded') return { state: 'ready', outputs: { provenVersion: version } };
     if (phase === 'Failed') {
       return { state: 'failed', code: 'DatabaseLoginFailed', message: failureMessage(version, message) };

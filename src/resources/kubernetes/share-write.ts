@@ -10,11 +10,11 @@ import { KubernetesError } from '../../clients/kubernetes-api.ts';
 import { fatal } from '../../graph/failure.ts';
 import type { DependencyOutputs, Difference, Observed } from '../../graph/resource.ts';
 import { managedBy } from '../../naming.ts';
-import { endOf } from '../kinds/database-login-pod.ts';
-import { connect, describe, foreignReason, isOurs, manifestOf } from '../kinds/kubernetes-object.ts';
+import { connect, describe, foreignReason, isOurs } from '../kinds/kubernetes-object.ts';
+import { endOf, isFor, oneShotPod } from '../kinds/one-shot-pod.ts';
 import { podOf, troubleOf } from '../kinds/pods.ts';
 import { goodImageOf } from '../kinds/rollout.ts';
-import { imageOf, placement, tightContainer, tightPod } from '../kinds/workload.ts';
+import { imageOf } from '../kinds/workload.ts';
 import { defineResource, type Scope } from '../scope.ts';
 import { dataVolume } from './data-volume.ts';
 import { externalSecrets } from './external-secrets.ts';
@@ -22,13 +22,6 @@ import { namespace } from './namespace.ts';
 
 /** Name of the pod. */
 const PROOF = 'open-webui-share-write';
-/** Which claim a pod tries. */
-const claimAnnotation = `${managedBy}/proves-claim`;
-/** Mounting counts, too. */
-const ATTEMPT_SECONDS = 120;
-/** A claim that failed is tried again after this at the earliest. */
-const RETRY_MINUTES = 5;
-
 const SCRIPT = `import os, sys
 path = "/data/.${managedBy}"
 try:
@@ -86,7 +79,7 @@ export const shareWrite = defineResource<typeof dependsOn, WriteOutputs>({
     if (!isFor(pod, claim)) {
       return { state: 'drifted', outputs: { provenClaim: null }, differences: [leftover(pod)] };
     }
-    const { phase, message } = endOf(pod);
+    const { phase, message } = endOf(pod, scope.now);
     if (phase === 'Succeeded') return { state: 'ready', outputs: { provenClaim: claim } };
     if (phase === 'Failed') {
       return { state: 'failed', code: 'ShareWriteFailed', message: failureMessage(claim, message) };
@@ -101,9 +94,8 @@ export const shareWrite = defineResource<typeof dependsOn, WriteOutputs>({
     const { wantsProof, pod, image } = await look(scope, api, deps);
     const { claim } = deps.dataVolume;
     if (pod && wantsProof && isFor(pod, claim)) {
-      const { phase, message, endedAt } = endOf(pod);
+      const { phase, message, isRecent } = endOf(pod, scope.now);
       if (phase !== 'Failed') return;
-      const isRecent = scope.now.getTime() - endedAt < RETRY_MINUTES * 60_000;
       if (isRecent) throw fatal('ShareWriteFailed', failureMessage(claim, message));
     }
     if (pod) await removeShareProof(scope);
@@ -140,9 +132,6 @@ async function look(scope: Scope, api: KubernetesApi, deps: Deps) {
   };
 }
 
-const isFor = ({ metadata }: KubernetesObject, claim: string): boolean =>
-  metadata.annotations?.[claimAnnotation] === claim;
-
 const leftover = (pod: KubernetesObject): Difference => ({
   path: describe(pod),
   wanted: null,
@@ -152,44 +141,19 @@ const leftover = (pod: KubernetesObject): Difference => ({
 const failureMessage = (claim: string, message: string): string =>
   `a pod could not write to the share through the claim ${claim} (${message}): Open WebUI keeps the mount it has`;
 
-export const proofPod = (scope: Scope, claim: string, image: string): KubernetesObject =>
-  manifestOf(
-    {
-      apiVersion: 'v1',
-      kind: 'Pod',
-      name: PROOF,
-      // Not Open WebUI's own label, by which its Service finds the pods that get traffic.
-      labels: { app: PROOF },
-      annotations: { [claimAnnotation]: claim },
-      body: () => ({
-        spec: {
-          ...placement(scope.spec),
-          restartPolicy: 'Never',
-          activeDeadlineSeconds: ATTEMPT_SECONDS,
-          automountServiceAccountToken: false,
-          securityContext: tightPod,
-          containers: [
-            {
-              name: 'write',
-              image,
-              imagePullPolicy: 'IfNotPresent',
-              command: ['python', '-c', SCRIPT],
-              terminationMessagePolicy: 'FallbackToLogsOnError',
-              resources: {
-                requests: { cpu: '50m', memory: '64Mi' },
-                limits: { cpu: '500m', memory: '256Mi' },
-              },
-              securityContext: { ...tightContainer, readOnlyRootFilesystem: true },
-              volumeMounts: [{ name: 'data', mountPath: '/data' }],
-            },
-          ],
-          volumes: [{ name: 'data', persistentVolumeClaim: { claimName: claim } }],
-        },
-      }),
-    },
-    scope,
-    {},
-  );
+export const proofPod = (
+  scope: Pick<Scope, 'spec' | 'names'>,
+  claim: string,
+  image: string,
+): KubernetesObject =>
+  oneShotPod(scope, {
+    name: PROOF,
+    proves: claim,
+    image,
+    script: SCRIPT,
+    container: { volumeMounts: [{ name: 'data', mountPath: '/data' }] },
+    volumes: [{ name: 'data', persistentVolumeClaim: { claimName: claim } }],
+  });
 
 /** Removes the pod if it is ours; not there is success. */
 export async function removeShareProof(scope: Scope): Promise<void> {

@@ -237,7 +237,7 @@ describe('kubernetes/database-login', () => {
     });
     await untilPod();
     expect(await server.api.find(pod)).toMatchObject({
-      metadata: { annotations: { 'open-webui-control-plane/proves-version': 'v4' } },
+      metadata: { annotations: { 'open-webui-control-plane/proves': 'v4' } },
     });
     await end('Succeeded', '', minutes(21));
     expect(await observe()).toEqual({ state: 'ready', outputs: { provenVersion: 'v4' } });
