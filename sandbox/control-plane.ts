@@ -12,6 +12,21 @@ export interface Step {
   readonly readyAt?: string;
 }
 
+/** A new value of a secret that has been proven to be in use. */
+export interface Receipt {
+  readonly secret: string;
+  readonly version: string;
+  /** Of the event that told of it, when that was an earlier one. */
+  readonly announcedVersion?: string;
+  readonly kubernetesSecret: { readonly name: string; readonly resourceVersion: string };
+  readonly workloads: readonly {
+    readonly name: string;
+    readonly revision: string;
+    readonly pods: readonly string[];
+  }[];
+  readonly seconds: number;
+}
+
 export interface Operation {
   readonly id: string;
   readonly deployment: { readonly name: string };
@@ -20,6 +35,7 @@ export interface Operation {
   readonly requestedAt: string;
   readonly finishedAt?: string;
   readonly failure?: { readonly key?: string; readonly code: string; readonly message: string };
+  readonly receipts?: readonly Receipt[];
   readonly steps: readonly Step[];
   readonly criticalPath: {
     readonly seconds: number;
@@ -32,6 +48,8 @@ export interface ReceivedEvent {
   readonly id: string;
   readonly type: string;
   readonly subject: string;
+  /** Of a secret, or the digest of an image. */
+  readonly version?: string;
   readonly occurredAt: string;
   readonly receivedAt: string;
   /** In words. */
@@ -43,13 +61,27 @@ export interface ReceivedEvent {
   readonly secondsToProof?: number;
 }
 
+/** An image that failed and is not deployed again. */
+export interface QuarantinedImage {
+  readonly digest: string;
+  readonly repository: string;
+  readonly reason: string;
+}
+
 export interface Deployment {
   readonly name: string;
   readonly spec: unknown;
+  readonly quarantine?: readonly QuarantinedImage[];
   readonly lastOperation?: {
     readonly id: string;
     readonly state: Operation['state'];
   };
+  readonly findings?: readonly {
+    readonly id: string;
+    readonly resource: string;
+    readonly severity: string;
+    readonly what: string;
+  }[];
 }
 
 export interface Problem {

@@ -8,14 +8,17 @@ type Watched = Pick<ControlPlane, 'events' | 'deployment' | 'operation'>;
 export async function watchReactions(
   controlPlane: Watched,
   name: string,
-  view: Pick<ReactionsView, 'showEvents' | 'showOperation' | 'underWay'>,
+  view: Pick<ReactionsView, 'showEvents' | 'showOperation' | 'showQuarantine' | 'underWay'>,
   signal: AbortSignal,
   everyMilliseconds = 500,
 ): Promise<void> {
   while (!signal.aborted) {
     const events = await orNothing(controlPlane.events(name));
+    const deployment = await orNothing(controlPlane.deployment(name));
+    // What has failed first: it is what an event of it has to be told with.
+    if (deployment && !signal.aborted) view.showQuarantine(deployment.quarantine ?? []);
     if (events && !signal.aborted) view.showEvents(events);
-    const last = (await orNothing(controlPlane.deployment(name)))?.lastOperation?.id;
+    const last = deployment?.lastOperation?.id;
     for (const id of new Set([...view.underWay, ...(last === undefined ? [] : [last])])) {
       const operation: Operation | undefined = await orNothing(controlPlane.operation(id));
       if (operation && !signal.aborted) view.showOperation(operation);

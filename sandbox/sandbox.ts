@@ -20,6 +20,8 @@ export interface SandboxOptions {
   /** Forget the kept state first. */
   readonly fresh?: boolean;
   readonly ports?: { readonly functions?: number };
+  /** Settings of the app beyond those it has by default. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** What `.sandbox/endpoints.json` says; see the README. */
@@ -101,6 +103,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
         directory,
         logs,
         resolve(options.app),
+        options.settings ?? {},
         cloud.ready,
         storage.connection,
         port,
@@ -225,6 +228,7 @@ function startHostProcess(
   directory: string,
   logs: string,
   app: string,
+  settings: Readonly<Record<string, string>>,
   cloud: CloudReady,
   storage: string,
   port = 0,
@@ -253,6 +257,7 @@ function startHostProcess(
     env: {
       ...plainEnvironment(),
       ...appEnvironment(cloud, storage),
+      ...settings,
     },
     logFile: join(logs, 'host.log'),
   };

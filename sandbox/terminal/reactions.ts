@@ -4,7 +4,7 @@
  * terminal and a file read the same.
  */
 import { styleText } from 'node:util';
-import type { Operation, ReceivedEvent, Step } from '../control-plane.ts';
+import type { Operation, QuarantinedImage, ReceivedEvent, Step } from '../control-plane.ts';
 import { duration } from './duration.ts';
 import { describeStep } from './progress.ts';
 
@@ -25,6 +25,7 @@ export class ReactionsView {
   readonly #steps = new Map<string, Step['state']>();
   readonly #announced = new Set<string>();
   readonly #ended = new Set<string>();
+  #quarantine: ReadonlyMap<string, QuarantinedImage> | undefined;
   #isFirst = true;
 
   /** `speed`: virtual seconds in a real one. */
@@ -41,6 +42,21 @@ export class ReactionsView {
   /** Operations under way that events have led to, which are worth looking at. */
   get underWay(): readonly string[] {
     return [...this.#announced].filter((id) => !this.#ended.has(id));
+  }
+
+  /** What was in it before anybody looked is history. */
+  showQuarantine(images: readonly QuarantinedImage[]): void {
+    const before = this.#quarantine;
+    this.#quarantine = new Map(images.map((image) => [image.digest, image]));
+    if (!before) return;
+    for (const { digest, repository, reason } of images) {
+      if (before.has(digest)) continue;
+      this.#say(`    ✘ ${repository}@${digest} is quarantined: ${reason}`, undefined, 'red');
+      this.#say('      the last good image is put back, and this one is not tried again');
+    }
+    for (const { digest, repository } of before.values()) {
+      if (!this.#quarantine.has(digest)) this.#say(`    ${repository}@${digest} may be tried again`);
+    }
   }
 
   /** What has ended before anybody looked is history. */
@@ -61,7 +77,7 @@ export class ReactionsView {
     const { what, outcome, reason = 'no reason given', operation, provenAt, secondsToProof } = event;
     const isQuiet = outcome === 'nothing-differed' || outcome === 'ignored';
     if (!told && !isQuiet) this.#say(`→ ${what}`, event.receivedAt, 'cyan');
-    if (operation && operation.id !== told?.operation && !isQuiet) {
+    if (operation && operation.id !== told?.operation && !isQuiet && !this.#ended.has(operation.id)) {
       const isJoined = this.#announced.has(operation.id);
       this.#say(`  ${isJoined ? 'joins' : 'leads to'} operation ${operation.id}`);
       this.#announced.add(operation.id);
@@ -71,7 +87,10 @@ export class ReactionsView {
       if (outcome === 'ignored') this.#say(`· ${what}: ignored, ${reason}`, event.receivedAt, 'dim');
       if (outcome === 'failed') this.#say(`✘ ${what}: ${reason}`, undefined, 'red');
       if (outcome === 'acted' && provenAt === undefined) this.#say(`✔ ${what}: done`, undefined, 'green');
-      if (outcome === 'acted' && provenAt !== undefined && secondsToProof !== undefined) {
+      const failed = this.#quarantine?.get(event.version ?? '');
+      if (outcome === 'acted' && failed) {
+        this.#say(`✘ ${what}: given up, and the last good image runs. ${failed.reason}`, provenAt, 'red');
+      } else if (outcome === 'acted' && provenAt !== undefined && secondsToProof !== undefined) {
         this.#say(`✔ ${what}: proven after ${this.#both(secondsToProof)}`, provenAt, 'green');
       }
     }

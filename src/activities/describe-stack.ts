@@ -26,7 +26,7 @@ export const describeStack =
 
 const knownLooks = (looks: readonly StepRecord[]): KnownLooks =>
   Object.fromEntries(
-    looks.flatMap(({ key, state, outputs, readyAt }) =>
-      state === 'ready' && outputs && readyAt ? [[key, { outputs, readyAt: Date.parse(readyAt) }]] : [],
+    looks.flatMap(({ key, state, outputs, readyAt, seenAt = readyAt }) =>
+      state === 'ready' && outputs && seenAt ? [[key, { outputs, readyAt: Date.parse(seenAt) }]] : [],
     ),
   );

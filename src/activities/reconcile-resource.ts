@@ -37,10 +37,11 @@ export const reconcileResource =
 
       const seen = await resource.observe(scope, deps);
       if (!mustPush(seen)) return toResult(seen, 'nothing');
+      const differedAt = Date.now();
       did = seen.state === 'absent' ? 'created' : 'repaired';
       await resource.ensure(scope, deps, seen);
       const after = toResult(await resource.observe(scope, deps), did);
-      return seen.state === 'drifted' ? { ...after, differences: seen.differences } : after;
+      return seen.state === 'drifted' ? { ...after, differences: seen.differences, differedAt } : after;
     };
     try {
       return await withinTime(reconcile());

@@ -18,7 +18,14 @@ export const recordSteps =
       const waitsFor = new Map(shapeOf(wanted).map((node) => [node.key, node.waitsFor]));
       const hasTrouble = steps.some(({ notices, failure }) => notices || failure);
       const earlier = hasTrouble ? await store.lastLook(deployment) : [];
-      const toRecord = ({ startedAt, readyAt, notices = [], ...step }: StepProgress): StepRecord => {
+      const toRecord = ({
+        startedAt,
+        readyAt,
+        seenAt,
+        differed: _,
+        notices = [],
+        ...step
+      }: StepProgress): StepRecord => {
         const resource = wanted.find(({ key }) => key === step.key);
         const before = earlier.find(({ key }) => key === step.key)?.findings ?? [];
         const failed = step.state === 'failed' && step.failure ? [asNotice(step, resource)] : [];
@@ -31,6 +38,7 @@ export const recordSteps =
           ...(findings.length > 0 ? { findings } : {}),
           ...(startedAt === undefined ? {} : { startedAt: isoTime(startedAt) }),
           ...(readyAt === undefined ? {} : { readyAt: isoTime(readyAt) }),
+          ...(seenAt === undefined ? {} : { seenAt: isoTime(seenAt) }),
         };
       };
       await store.recordSteps(

@@ -22,8 +22,13 @@ export function unannounced(
     if (!known) return [];
     return changesOf(step, known)
       .filter(
-        ({ isTold }) =>
-          !events.some((event) => Date.parse(event.receivedAt) >= known.readyAt && isTold(event)),
+        ({ isTold, foundAt }) =>
+          !events.some(
+            (event) =>
+              Date.parse(event.receivedAt) >= known.readyAt &&
+              Date.parse(event.receivedAt) <= foundAt &&
+              isTold(event),
+          ),
       )
       .map(({ what }) => ({ resource: step.key, what }));
   });
@@ -31,36 +36,54 @@ export function unannounced(
 
 interface Change {
   readonly what: string;
+  /** What came later may be the echo of our own repair. */
+  readonly foundAt: number;
   isTold(event: EventRecord): boolean;
 }
 
 function changesOf(step: StepProgress, known: KnownLook): readonly Change[] {
-  if (step.key === 'azure/node-identity') return scaleSets(step);
+  if (step.key === 'azure/node-identity') return scaleSets(step, known.outputs);
   if (step.key === 'azure/images') return images(step.outputs, known.outputs);
   // What we have put into the vault ourselves needs no event.
   return step.did === 'nothing' ? secrets(step.outputs, known.outputs) : [];
 }
 
-/** One difference for each scale set that lacked the identity, `<scale set>.identity.…`. */
-const scaleSets = ({ did, differences = [] }: StepProgress): readonly Change[] =>
-  did === 'nothing'
-    ? []
-    : differences.map(({ path }) => {
-        const name = path.split('.')[0] ?? '';
-        // AKS names a scale set after its pool: aks-<pool>-<number>-vmss.
-        const pool = /^aks-(.+)-\d+-vmss$/i.exec(name)?.[1] ?? name;
-        return {
-          what: name,
-          isTold: ({ subject }) =>
-            [name, pool].some((told) => subject.toLowerCase().endsWith(`/${told.toLowerCase()}`)),
-        };
-      });
+/** One for each scale set that lacked the identity: its difference is at `<scale set>.identity.…`. */
+function scaleSets(
+  { did, differed = [], outputs, startedAt = 0 }: StepProgress,
+  then: Outputs,
+): readonly Change[] {
+  const lacked = differed.map(({ path, at }) => ({ name: path.split('.')[0] ?? '', at }));
+  // None of them had it: nothing is said of each.
+  const all = did === 'created' ? namesIn(outputs).filter((name) => namesIn(then).includes(name)) : [];
+  return [...lacked, ...all.map((name) => ({ name, at: startedAt }))].map(({ name, at }) => {
+    // AKS names a scale set after its pool: aks-<pool>-<number>-vmss.
+    const pool = /^aks-(.+)-\d+-vmss$/i.exec(name)?.[1] ?? name;
+    return {
+      what: name,
+      foundAt: at,
+      isTold: ({ subject }) =>
+        [name, pool].some((told) => subject.toLowerCase().endsWith(`/${told.toLowerCase()}`)),
+    };
+  });
+}
+
+function namesIn(outputs: Outputs | undefined): readonly string[] {
+  const names: unknown = outputs?.['scaleSets'];
+  return Array.isArray(names) ? names.map(String) : [];
+}
 
 function images(now: Outputs = {}, then: Outputs): readonly Change[] {
   return Object.entries(now).flatMap(([name, reference]) => {
     const digest = String(reference).split('@')[1];
     if (digest === undefined || then[name] === undefined || then[name] === reference) return [];
-    return [{ what: `${name} ${digest}`, isTold: ({ version }) => version === digest }];
+    return [
+      {
+        what: `${name} ${digest}`,
+        foundAt: Number.POSITIVE_INFINITY,
+        isTold: ({ version }) => version === digest,
+      },
+    ];
   });
 }
 
@@ -69,7 +92,13 @@ function secrets(now: Outputs = {}, then: Outputs): readonly Change[] {
   return Object.entries(now).flatMap(([field, value]) => {
     const [is, was] = [referenceIn(value), referenceIn(then[field])];
     if (!is || !was || is.version === was.version) return [];
-    return [{ what: `${is.name} ${is.version}`, isTold: ({ version }) => version === is.version }];
+    return [
+      {
+        what: `${is.name} ${is.version}`,
+        foundAt: Number.POSITIVE_INFINITY,
+        isTold: ({ version }) => version === is.version,
+      },
+    ];
   });
 }
 

@@ -24,7 +24,7 @@ export interface StackDescription {
 /** What a resource told when it was last found ready. */
 export interface KnownLook {
   readonly outputs: Outputs;
-  /** Milliseconds since 1970. */
+  /** When it was last seen so, milliseconds since 1970. */
   readonly readyAt: number;
 }
 export type KnownLooks = Readonly<Partial<Record<ResourceKey, KnownLook>>>;
@@ -74,6 +74,8 @@ export type ReconcileResult = {
   readonly did: Did;
   /** What was found wrong before `ensure` was called. */
   readonly differences?: readonly Difference[];
+  /** When that was seen, milliseconds since 1970: its own effects come back as events soon after. */
+  readonly differedAt?: number;
 } & (
   | { readonly kind: 'ready'; readonly outputs: Outputs; readonly notices?: readonly Notice[] }
   | { readonly kind: 'waiting'; readonly reason: string; readonly retryAfterSeconds?: number }
@@ -92,9 +94,13 @@ export interface StepProgress {
   readonly differences?: readonly Difference[];
   readonly outputs?: Outputs;
   readonly notices?: readonly Notice[];
+  /** Everything that was found wrong since the run began, and when it was first seen. */
+  readonly differed?: readonly { readonly path: string; readonly at: number }[];
   /** When it was first looked at. */
   readonly startedAt?: number;
   readonly readyAt?: number;
+  /** The last look that found it ready; `readyAt` is the first since it last changed. */
+  readonly seenAt?: number;
 }
 
 export interface RecordStepsInput {

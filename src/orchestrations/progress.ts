@@ -89,8 +89,9 @@ export function advance(
     ...(state.kind === 'failed' ? { failure: state.failure } : {}),
     ...(state.kind === 'waiting' && result.kind === 'failed' ? { failure: result.failure } : {}),
     ...(differences === undefined ? {} : { differences }),
+    ...differedOf(earlier, result),
     ...(result.kind === 'ready'
-      ? { outputs: result.outputs, readyAt: isSecond ? (earlier.readyAt ?? now) : now }
+      ? { outputs: result.outputs, readyAt: isSecond ? (earlier.readyAt ?? now) : now, seenAt: now }
       : {}),
     ...(result.kind === 'ready' && result.notices?.length ? { notices: result.notices } : {}),
   };
@@ -101,6 +102,21 @@ export function advance(
     : [];
   const steps = { ...progress.steps, ...pending(progress.steps, followers), [key]: state };
   return remember({ ...progress, steps }, record);
+}
+
+/** Pushed twice because the first push failed, it was still wrong since the first look. */
+function differedOf(
+  earlier: StepProgress | undefined,
+  result: ReconcileResult,
+): Pick<StepProgress, 'differed'> {
+  const before = earlier?.differed ?? [];
+  const { differedAt: at, differences = [] } = result;
+  const known = new Set(before.map(({ path }) => path));
+  const added =
+    at === undefined
+      ? []
+      : differences.filter(({ path }) => !known.has(path)).map(({ path }) => ({ path, at }));
+  return before.length + added.length > 0 ? { differed: [...before, ...added] } : {};
 }
 
 /** Outputs are plain data, made in the same order each time. */

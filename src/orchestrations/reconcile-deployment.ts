@@ -189,7 +189,8 @@ const outcomeOf = (context: OrchestrationContext, deployment: string, run: Run) 
   run: run.id,
   operations: run.operations,
   at: nowOf(context),
-  isSweep: run.kind === 'sweep',
+  // Events that come meanwhile, our own echo among them, do not make it less of a sweep.
+  isSweep: run.beganAsSweep && (run.kind === 'sweep' || run.kind === 'reaction'),
   before: run.before,
   found: toldByEvents.flatMap((key) => run.progress.records[key] ?? []),
 });

@@ -12,6 +12,8 @@ export interface Run {
   /** Something may wait in the inbox. */
   readonly mustAsk: boolean;
   readonly hasWork: boolean;
+  /** It began because it was time to look at everything; events may have joined since. */
+  readonly beganAsSweep: boolean;
   /** The operations this works for; all get the same outcome. Empty until there is something to tell. */
   readonly operations: readonly OperationReference[];
   readonly kind: OperationKind;
@@ -46,6 +48,7 @@ export const emptyRun = (id: string): Run => ({
   batch: 0,
   mustAsk: true,
   hasWork: false,
+  beganAsSweep: false,
   operations: [],
   kind: 'sweep',
   look: [],
@@ -62,6 +65,7 @@ export function takeIn(run: Run, taken: TakenRequests): Run {
   return {
     ...asked,
     hasWork: true,
+    beganAsSweep: run.hasWork ? run.beganAsSweep : taken.isSweep,
     operations: [...run.operations, ...taken.operations.filter(({ id }) => !known.has(id))],
     // What is under way is not begun anew because it is time to look; the next sweep comes.
     look: taken.isSweep && !run.hasWork ? 'all' : both(run.look, taken.look),

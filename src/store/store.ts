@@ -69,6 +69,8 @@ export interface StepRecord {
   /** ISO 8601, as are all times here: when it could first move, and when it was found ready. */
   readonly startedAt?: string;
   readonly readyAt?: string;
+  /** When it was last found ready. */
+  readonly seenAt?: string;
 }
 
 /** That a new value of a secret has reached whoever uses it. Versions and names, never a value. */

@@ -30,10 +30,9 @@ const step = (more: Partial<StepProgress>): StepProgress => ({
 const lacking = (...names: string[]): StepProgress =>
   step({
     did: 'repaired',
-    differences: names.map((name) => ({
+    differed: names.map((name) => ({
       path: `${name}.identity.userAssignedIdentities`,
-      wanted: 'i',
-      found: null,
+      at: lastGood + 5 * 60_000,
     })),
   });
 const knownNodes = { 'azure/node-identity': { outputs: { scaleSets: [] }, readyAt: lastGood } };
@@ -58,6 +57,18 @@ describe('a scale set that had lost the identity', () => {
   test('does not count when an event told of its pool, in whatever case', () => {
     const told = event('/subscriptions/s/resourceGroups/g/providers/x/managedClusters/c/agentPools/A', 1);
     expect(unannounced(knownNodes, [lacking('aks-a-1-vmss')], [told])).toEqual([]);
+  });
+
+  test('counts although the echo of the repair has come since', () => {
+    const echo = event(scaleSet('aks-a-1-vmss'), 6);
+    expect(unannounced(knownNodes, [lacking('aks-a-1-vmss')], [echo])).toHaveLength(1);
+  });
+
+  test('counts each when none of them had it', () => {
+    const scaleSets = { scaleSets: ['aks-a-1-vmss', 'aks-b-1-vmss'] };
+    const known = { 'azure/node-identity': { outputs: scaleSets, readyAt: lastGood } };
+    const none = step({ did: 'created', outputs: scaleSets, startedAt: lastGood + 5 * 60_000 });
+    expect(unannounced(known, [none], [event(scaleSet('aks-a-1-vmss'), 1)])).toHaveLength(1);
   });
 
   test('does not count while the stack is being made', () => {

@@ -130,6 +130,30 @@ describe('the live view', () => {
     ]);
   });
 
+  test('tells of an image that failed, and does not call its event proven', () => {
+    const { screen, view } = open();
+    const [first, second] = ['sha256:1', 'sha256:2'].map((digest) => ({
+      ...{ digest, repository: 'open-webui', reason: 'It crashes again and again: exit code 1.' },
+    }));
+    const of = (...images: (typeof first)[]) => images.filter((image) => image !== undefined);
+    view.showQuarantine(of(first));
+    view.showEvents([]);
+    const pushed = { what: 'the image open-webui:v2 was pushed', version: 'sha256:2', operation: led };
+    view.showEvents([event({ ...pushed, outcome: 'under-way' })]);
+    for (let times = 0; times < 2; times += 1) view.showQuarantine(of(first, second));
+    const provenAt = '2026-11-24T10:01:31.000Z';
+    view.showEvents([event({ ...pushed, outcome: 'acted', provenAt, secondsToProof: 90 })]);
+    view.showQuarantine(of(second));
+    expect(screen.lines).toEqual([
+      '→ the image open-webui:v2 was pushed  10:00:01',
+      '  leads to operation op-1',
+      '    ✘ open-webui@sha256:2 is quarantined: It crashes again and again: exit code 1.',
+      '      the last good image is put back, and this one is not tried again',
+      '✘ the image open-webui:v2 was pushed: given up, and the last good image runs. It crashes again and again: exit code 1.  10:01:31',
+      '    open-webui@sha256:1 may be tried again',
+    ]);
+  });
+
   test('lets an operation that no event led to speak only when it does something', () => {
     const { screen, view } = open();
     const quiet = step({ state: 'ready', did: 'nothing' });

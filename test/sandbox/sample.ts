@@ -20,9 +20,14 @@ export interface Sample {
   stop(): Promise<void>;
 }
 
-export async function startSample(options: { speed: number; directory?: string }): Promise<Sample> {
+export async function startSample(options: {
+  speed: number;
+  directory?: string;
+  settings?: Readonly<Record<string, string>>;
+}): Promise<Sample> {
   const directory = options.directory ?? makeDirectory('open-webui-sandbox-');
-  const sandbox = await startSandbox({ directory, app: root, speed: options.speed });
+  const { speed, settings = {} } = options;
+  const sandbox = await startSandbox({ directory, app: root, speed, settings });
   const api = new ControlPlane(sandbox.endpoints);
   return {
     sandbox,
@@ -63,4 +68,5 @@ const readingPost =
 /** What people do on the site is their own business. */
 export const isMutation = ({ service, method, path }: RecordedCall): boolean =>
   service !== 'site' &&
-  !['GET', 'HEAD', 'OPTIONS'].includes(method) && !(method === 'POST' && readingPost.test(path));
+  !['GET', 'HEAD', 'OPTIONS'].includes(method) &&
+  !(method === 'POST' && readingPost.test(path));

@@ -172,3 +172,26 @@ test('a connection string that does not log in reaches nobody', async () => {
   expect(await revisions()).toEqual([webui + 1, tunnel]);
   await eventually(proofs, (left) => left.every((object) => object === undefined));
 }, 120_000);
+
+test('five secrets of one moment are one rollout without Reloader, too', async () => {
+  const [reloader] = await api.list(
+    { apiVersion: 'apps/v1', kind: 'Deployment' },
+    { fields: 'metadata.name=reloader-reloader' },
+  );
+  const { name = '', namespace = '' } = reloader?.metadata ?? {};
+  const pods = () =>
+    api.list({ apiVersion: 'v1', kind: 'Pod', namespace }, { labels: 'app=reloader-reloader' });
+  expect(await pods()).toHaveLength(1);
+  await api.remove({ apiVersion: 'apps/v1', kind: 'Deployment', name, namespace });
+  await eventually(pods, (left) => left.length === 0);
+
+  const before = await revisions();
+  world.state.tunnelToken = 'tunnel-token-3';
+  put('webui-secret-key', 'a-third-key');
+  put('openwebui-client-secret', 'a-fourth-client-secret');
+  put('postgres-admin-password', 'second-Password-2');
+  put('postgres-connection-string', databaseUrl('second-Password-2'));
+  put('cf-tunnel-token', 'tunnel-token-3');
+  await until((waits) => waits === undefined);
+  expect(await revisions()).toEqual(before.map((count) => count + 1));
+}, 120_000);
