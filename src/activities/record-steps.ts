@@ -16,8 +16,8 @@ export const recordSteps =
     try {
       const { wanted } = await loadStack(store, deployment);
       const waitsFor = new Map(shapeOf(wanted).map((node) => [node.key, node.waitsFor]));
-      const hasTrouble = steps.some(({ notices, failure }) => notices || failure);
-      const earlier = hasTrouble ? await store.lastLook(deployment) : [];
+      const needsEarlier = steps.some((step) => isUndecided(step) || step.notices || step.failure);
+      const earlier = needsEarlier ? await store.lastLook(deployment) : [];
       const toRecord = ({
         startedAt,
         readyAt,
@@ -27,10 +27,15 @@ export const recordSteps =
         ...step
       }: StepProgress): StepRecord => {
         const resource = wanted.find(({ key }) => key === step.key);
-        const before = earlier.find(({ key }) => key === step.key)?.findings ?? [];
+        const last = earlier.find(({ key }) => key === step.key);
+        const before = last?.findings ?? [];
         const failed = step.state === 'failed' && step.failure ? [asNotice(step, resource)] : [];
-        const findings = [...failed, ...notices].map((notice) => sinceWhen(step.key, notice, before));
+        const findings = isUndecided(step)
+          ? before
+          : [...failed, ...notices].map((notice) => sinceWhen(step.key, notice, before));
         return {
+          // What reads the last look meanwhile, the door for events for one, is not to know less than before.
+          ...(isUndecided(step) && last?.outputs ? { outputs: last.outputs } : {}),
           ...step,
           title: resource?.title ?? step.key,
           ordinal: wanted.findIndex(({ key }) => key === step.key),
@@ -51,6 +56,9 @@ export const recordSteps =
       return { ok: false, failure: toFailure(error) };
     }
   };
+
+/** Until a look has an answer, what was found wrong before is still said, since when it was. */
+const isUndecided = ({ state }: StepProgress): boolean => state !== 'ready' && state !== 'failed';
 
 /** The same trouble as before has been there since then. */
 function sinceWhen(resource: ResourceKey, notice: Notice, before: readonly Finding[]): Finding {

@@ -16,10 +16,16 @@ export async function loadDeployment(store: Store, record: DeploymentRecord): Pr
     store.lastLook(record.name),
     record.lastOperationId === undefined ? undefined : store.findOperation(record.lastOperationId),
   ]);
-  const resources = lastOperation?.state === 'succeeded' ? onlyThoseOf(lastOperation, looks) : looks;
+  const resources =
+    lastOperation?.state === 'succeeded' && looksAtAll.has(lastOperation.kind)
+      ? onlyThoseOf(lastOperation, looks)
+      : looks;
   const progress = countSteps(resources);
   return { record, state: deploymentState(progress, lastOperation), progress, resources, lastOperation };
 }
+
+/** A reaction or a rotation looks at a part of the stack only. */
+const looksAtAll: ReadonlySet<OperationRecord['kind']> = new Set(['provision', 'sweep']);
 
 /** A resource the spec no longer asks for was looked at once, too; an operation that came to its end names the rest. */
 function onlyThoseOf(operation: OperationRecord, looks: readonly StepRecord[]): readonly StepRecord[] {
