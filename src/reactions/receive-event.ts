@@ -16,7 +16,7 @@ const REMEMBERED_MILLISECONDS = 5_000;
 /** Repetitions of so many events are recognised without asking the store. */
 const RECENT_EVENTS = 10_000;
 /** Event Grid is answered within a second; a waking that takes longer goes on, and the timer would make up for it. */
-const ANSWER_MILLISECONDS = 700;
+const ANSWER_MILLISECONDS = 400;
 
 export function receiveEvent(store: Store, wake: Waker): EventGridHandler {
   const known = remembered(() => concernedDeployments(store), REMEMBERED_MILLISECONDS);

@@ -20,8 +20,9 @@ import {
   unsynced,
 } from '../kinds/external-secret.ts';
 import { kubernetesObjects, type Look, type Unready } from '../kinds/kubernetes-object.ts';
+import { satisfies } from '../kinds/rotation.ts';
 import { findSecret } from '../kinds/vault-secret.ts';
-import { defineResource, type Scope } from '../scope.ts';
+import { defineResource, type Rotation, type Scope, type SecretReference } from '../scope.ts';
 import { addons, EXTERNAL_SECRETS_API } from './addons.ts';
 import { databaseLogin, removeProof, WEBUI_SECRET } from './database-login.ts';
 import { secretStore } from './secret-store.ts';
@@ -133,27 +134,45 @@ const SETTLE_SECONDS = 2;
 /** By when an event about a version that this run has not seen is expected; after that the next sweep brings it. */
 const EVENT_SECONDS = 60;
 
+/** What of the vault is replaced when somebody asks for it. */
+const asked: Readonly<Record<Rotation, (deps: Deps) => SecretReference>> = {
+  'webui-secret-key': (deps) => deps.webuiSecretKey.secret,
+  'client-secret': (deps) => deps.clientSecret.secret,
+  'postgres-password': (deps) => deps.postgresPassword.secret,
+  'storage-key': (deps) => deps.storageCredentials.accountKey,
+  'tunnel-token': (deps) => deps.tunnelToken.secret,
+};
+
 /**
- * A burst of new secrets is taken as a whole: while one of a set is very young, or younger than what this run has looked
- * at, others of the set may be on their way. Asked only when the versions of a Secret are about to change.
+ * A burst of new secrets is taken as a whole: while one of them is very young, or younger than what this run has looked
+ * at, or asked for and not made yet, others may be on their way. All of them count, since two of the Secrets have the
+ * same user. Asked only when versions are about to change.
  */
 async function unsettled(scope: Scope, deps: Deps, looks: readonly Look[]): Promise<Unready> {
-  const references = looks.flatMap(({ wanted, found }) => {
+  const sets = looks.map(({ wanted, found }) => {
     const pins = pinsOf(found);
     const keys = Object.entries(keysOf(wanted.metadata.name, deps));
-    const isMoving = keys.some(([key, reference]) => pins.get(key) !== pinOf(reference));
-    return found && isMoving ? keys.map(([, reference]) => reference) : [];
+    const isMoving =
+      found !== undefined && keys.some(([key, reference]) => pins.get(key) !== pinOf(reference));
+    return { isMoving, references: keys.map(([, reference]) => reference) };
   });
+  if (!sets.some(({ isMoving }) => isMoving)) return undefined;
   const newest = await Promise.all(
-    references.map(async ({ vaultUrl, name, version }) => {
-      const properties = (await findSecret(scope, vaultUrl, name))?.properties;
-      const createdAt = properties?.createdOn?.getTime() ?? 0;
-      return {
-        name,
-        seconds: (scope.now.getTime() - createdAt) / 1000,
-        isSeen: properties?.version === version,
-      };
-    }),
+    sets
+      .flatMap(({ references }) => references)
+      .map(async (reference) => {
+        const { vaultUrl, name, version } = reference;
+        const properties = (await findSecret(scope, vaultUrl, name))?.properties;
+        const createdAt = properties?.createdOn?.getTime() ?? 0;
+        return {
+          name,
+          seconds: (scope.now.getTime() - createdAt) / 1000,
+          isSeen: properties?.version === version,
+          isOwed:
+            properties !== undefined &&
+            wishesFor(scope, deps, reference).some((wish) => !satisfies(properties, wish)),
+        };
+      }),
   );
   const youngest = Math.min(...newest.map(({ seconds }) => seconds));
   if (youngest < SETTLE_SECONDS) {
@@ -162,6 +181,14 @@ async function unsettled(scope: Scope, deps: Deps, looks: readonly Look[]): Prom
       state: 'changing',
       reason: 'waiting for a burst of new secrets to settle',
       retryAfterSeconds: Math.min(left, SETTLE_SECONDS),
+    };
+  }
+  const owed = newest.find(({ isOwed }) => isOwed);
+  if (owed) {
+    return {
+      state: 'changing',
+      reason: `another ${owed.name} has just been asked for: all are handed out together`,
+      retryAfterSeconds: 1,
     };
   }
   const unseen = newest.find(({ isSeen, seconds }) => !isSeen && seconds < EVENT_SECONDS);
@@ -173,3 +200,12 @@ async function unsettled(scope: Scope, deps: Deps, looks: readonly Look[]): Prom
     }
   );
 }
+
+/** Somebody's recent wishes for another value of this; older ones have been granted or have to wait for something else. */
+const wishesFor = (scope: Scope, deps: Deps, { name }: SecretReference): readonly Date[] =>
+  Object.entries(scope.rotateAfter).flatMap(([rotation, wish]) =>
+    asked[rotation as Rotation](deps).name === name &&
+    scope.now.getTime() - wish.getTime() < EVENT_SECONDS * 1000
+      ? [wish]
+      : [],
+  );

@@ -43,11 +43,11 @@ const deps = (): Deps =>
     storageCredentials: { accountName: newest.account, accountKey: newest.accountKey },
     databaseLogin: { provenVersion: newest.url.version },
   }) as Partial<Deps> as Deps;
-const scope = (now: Date): Scope => ({
+const scope = (now: Date, rotateAfter: Scope['rotateAfter'] = {}): Scope => ({
   ...specOf(),
   clients: { ...server.clients, ...vault.clients },
   now,
-  ...surroundings(),
+  ...surroundings(rotateAfter),
 });
 
 type Seen = Observed<OutputsOf<typeof externalSecrets>>;
@@ -169,6 +169,29 @@ test('a secret newer than the one that was looked at is waited for, but not for 
   await push(seconds(170));
   await sync(server, vault, 'open-webui-secrets');
   expect(await observe(seconds(171))).toMatchObject({ state: 'ready' });
+});
+
+test('what has just been asked for and is not made yet is waited for, whichever Secret it is in', async () => {
+  rotate('client', 'a-fourth-client-secret', seconds(200));
+  const asking = { 'storage-key': seconds(201) };
+  expect(await externalSecrets.observe(scope(seconds(205), asking), deps())).toEqual({
+    state: 'changing',
+    reason: 'another storage-account-key has just been asked for: all are handed out together',
+    retryAfterSeconds: 1,
+  });
+  // A key that has to wait for its turn does not hold up the others.
+  expect(await externalSecrets.observe(scope(seconds(262), asking), deps())).toMatchObject({
+    state: 'drifted',
+  });
+
+  rotate('accountKey', 'another-account-key', seconds(203));
+  await externalSecrets.ensure(scope(seconds(206), asking), deps(), await observe(seconds(206)));
+  const moved = ['open-webui-secrets', 'open-webui-storage'];
+  expect(server.writes()).toEqual(moved.map(externalSecretPath));
+  for (const name of moved) await sync(server, vault, name);
+  expect(await externalSecrets.observe(scope(seconds(207), asking), deps())).toMatchObject({
+    state: 'ready',
+  });
 });
 
 test('the same value under a new version is brought over and restarts nobody', async () => {
