@@ -46,7 +46,7 @@ export function receiptsOf(
     workloads: workloadsOf(found, arrival.kubernetesSecret.name),
     seconds: Math.max(0, Math.round((at - since) / 1000)),
   });
-  const told = events.flatMap((event) => {
+  const told = events.flatMap((event): Receipt[] => {
     const arrival = now.find(({ secret }) => secret === event.subject);
     if (!arrival || event.version === undefined) return [];
     const overtaken = event.version === arrival.version ? {} : { announcedVersion: event.version };
@@ -56,7 +56,9 @@ export function receiptsOf(
     .filter(({ secret, version }) => then.has(secret) && then.get(secret) !== version)
     .filter(({ secret }) => !told.some((known) => known.secret === secret))
     .map((arrival) => receipt(arrival, step?.startedAt ?? at));
-  return [...told, ...untold];
+  // The store keeps as many as it can, from the first on: those of what has been overtaken say least.
+  const isOvertaken = ({ announcedVersion }: Receipt): number => (announcedVersion === undefined ? 0 : 1);
+  return [...told, ...untold].toSorted((one, other) => isOvertaken(one) - isOvertaken(other));
 }
 
 function arrivals(outputs: unknown): readonly Arrival[] {

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Cause } from '../graph/request.ts';
 import type { DeploymentSpecInput } from '../spec/spec.ts';
-import type { DeploymentMemory, DeploymentRecord, OperationRecord, StepRecord } from './store.ts';
+import type { DeploymentMemory, DeploymentRecord, OperationRecord, Receipt, StepRecord } from './store.ts';
 import { rowKeyOf } from './tables.ts';
 
 /** What Azure Table Storage adds to every row it gives out. */
@@ -48,8 +48,8 @@ export interface StepRow {
 export const DEPLOYMENT = 'deployment';
 export const OPERATION = 'operation';
 
-/** See LARGEST_SPEC_CHARACTERS: the same limit of one column. */
-const LONGEST_STEP = 32_000;
+/** Characters; see LARGEST_SPEC_CHARACTERS: the same limit of one column. */
+const LONGEST_COLUMN = 32_000;
 
 /** Azure's own tag of the row will not do: it also changes when an operation is entered. */
 function etagOf({ revision, createdAt }: DeploymentRow): string {
@@ -116,9 +116,21 @@ export function toStepRow(partitionKey: string, kind: 'step' | 'look', step: Ste
   };
 }
 
+/** Receipts of a storm of events are more than one column holds; what came is all in the list of events. */
+export function toReceiptsColumn(receipts: readonly Receipt[]): string {
+  const kept: string[] = [];
+  let room = LONGEST_COLUMN - '[]'.length;
+  for (const text of receipts.map((receipt) => JSON.stringify(receipt))) {
+    room -= text.length + ','.length;
+    if (room < 0) break;
+    kept.push(text);
+  }
+  return `[${kept.join(',')}]`;
+}
+
 /** Differences are the only part without a bound of its own; of too long ones their paths are kept. */
 function fitting(step: StepRecord): StepRecord {
-  if (JSON.stringify(step).length <= LONGEST_STEP) return step;
+  if (JSON.stringify(step).length <= LONGEST_COLUMN) return step;
   const differences = step.differences?.slice(0, 50).map(({ path }) => ({
     path: path.slice(0, 200),
     wanted: '(too long to keep)',

@@ -12,6 +12,7 @@ import {
   toDeployment,
   toMemoryColumns,
   toOperation,
+  toReceiptsColumn,
   toStepRow,
   toSteps,
 } from './rows.ts';
@@ -27,8 +28,6 @@ import { hasStatus, openTables, rowKeyOf } from './tables.ts';
 
 /** A transaction takes 100 rows and 4 MiB; so many of the largest rows fit both. */
 const ROWS_PER_TRANSACTION = 50;
-/** Of a storm of events; what came is all in the list of events. Fits one column. */
-const MOST_RECEIPTS = 100;
 /** Each try that loses was beaten by another writer, so somebody gets on. */
 const TRIES = 10;
 
@@ -133,7 +132,7 @@ export function createTableStore(connection: StoreConnection, credential: TokenC
         state,
         ...(state === 'succeeded' || state === 'failed' ? { finishedAt: at } : {}),
         ...(failure === undefined ? {} : { failure: JSON.stringify(failure) }),
-        ...(receipts === undefined ? {} : { receipts: JSON.stringify(receipts.slice(0, MOST_RECEIPTS)) }),
+        ...(receipts === undefined ? {} : { receipts: toReceiptsColumn(receipts) }),
       };
       await orNothing((await tables.operations()).updateEntity(outcome, 'Merge'));
     },

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import type { CloudAnswer, CloudClient } from '../../sandbox/cloud-client.ts';
 import type { Endpoints } from '../../sandbox/sandbox.ts';
-import { type Answer, CloudApi } from './cloud-api.ts';
 
 const kubeconfigSchema = z.object({
   clusters: z.tuple([z.object({ cluster: z.object({ server: z.string() }) })]),
@@ -11,44 +11,50 @@ const kubeconfigSchema = z.object({
 const credentialSchema = z.object({ status: z.object({ token: z.string() }) });
 
 export class ClusterApi {
-  readonly #clouds: CloudApi;
+  readonly #client: CloudClient;
+  readonly #endpoints: Pick<Endpoints, 'kubeconfig' | 'sandbox'>;
   readonly #server: string;
-  readonly #token: string;
+  #token: string | undefined;
 
-  private constructor(clouds: CloudApi, server: string, token: string) {
-    this.#clouds = clouds;
-    this.#server = server;
-    this.#token = token;
-  }
-
-  static async open(endpoints: Endpoints): Promise<ClusterApi> {
+  constructor(client: CloudClient, endpoints: Pick<Endpoints, 'kubeconfig' | 'sandbox'>) {
     const kubeconfig = kubeconfigSchema.parse(parse(readFileSync(endpoints.kubeconfig, 'utf8')));
-    const answer = await fetch(`${endpoints.sandbox}/kubectl-credential`);
-    const { status } = credentialSchema.parse(await answer.json());
-    return new ClusterApi(new CloudApi(endpoints), kubeconfig.clusters[0].cluster.server, status.token);
+    this.#client = client;
+    this.#endpoints = endpoints;
+    this.#server = kubeconfig.clusters[0].cluster.server;
   }
 
   /** Throws on anything but a success, naming the answer. */
-  async get(path: string): Promise<unknown> {
-    return (await this.#send('GET', path)).body;
+  get(path: string): Promise<unknown> {
+    return this.#send('GET', path);
   }
 
-  async patch(path: string, patch: unknown): Promise<unknown> {
-    return (await this.#send('PATCH', path, patch)).body;
+  /** A merge patch. */
+  patch(path: string, patch: unknown): Promise<unknown> {
+    return this.#send('PATCH', path, JSON.stringify(patch));
   }
 
-  async #send(method: string, path: string, body?: unknown): Promise<Answer> {
-    const answer = await this.#clouds.send(`${this.#server}${path}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${this.#token}`,
-        ...(body === undefined ? {} : { 'content-type': 'application/merge-patch+json' }),
-      },
-      ...(body === undefined ? {} : { body }),
-    });
-    if (answer.status >= 400) {
-      throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+  async #send(method: string, path: string, body?: string): Promise<unknown> {
+    let answer = await this.#attempt(method, path, body);
+    // A token lives for an hour of the clouds, which is a minute of ours.
+    if (answer.status === 401) {
+      this.#token = undefined;
+      answer = await this.#attempt(method, path, body);
     }
-    return answer;
+    if (answer.status >= 400) throw new Error(`${method} ${path}: ${answer.status} ${answer.text}`);
+    return JSON.parse(answer.text);
+  }
+
+  async #attempt(method: string, path: string, body: string | undefined): Promise<CloudAnswer> {
+    this.#token ??= await this.#newToken();
+    const headers = { authorization: `Bearer ${this.#token}` };
+    const url = `${this.#server}${path}`;
+    if (body === undefined) return this.#client.send(url, { method, headers });
+    const withType = { ...headers, 'content-type': 'application/merge-patch+json' };
+    return this.#client.send(url, { method, headers: withType, body });
+  }
+
+  async #newToken(): Promise<string> {
+    const answer = await fetch(`${this.#endpoints.sandbox}/kubectl-credential`);
+    return credentialSchema.parse(await answer.json()).status.token;
   }
 }

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { settings } from '../../sandbox/cloud/bootstrap.ts';
 import { CloudClient } from '../../sandbox/cloud-client.ts';
@@ -209,12 +209,15 @@ describe('a storm of events', () => {
     const answer = await fetch(`${sample.sandbox.endpoints.sandbox}/events`);
     const { pending } = (await answer.json()) as { pending: number };
     const waiting = (await allEvents()).filter(({ outcome }) => outcome === 'pending').length;
-    const { state = 'none' } = (await sample.api.deployment(sampleName)).lastOperation ?? {};
-    return { onTheirWay: pending, waiting, operation: state };
+    const { id = '' } = (await sample.api.deployment(sampleName)).lastOperation ?? {};
+    const { state, steps } = await sample.api.operation(id);
+    const unready = steps.filter((step) => step.state !== 'ready');
+    const reasons = unready.map(({ key, reason, failure }) => `${key}: ${failure?.message ?? reason ?? ''}`);
+    return { onTheirWay: pending, waiting, operation: [state, ...reasons].join(' | ') };
   };
   const quiet = (): Promise<void> =>
     expect
-      .poll(unrest, { timeout: 60_000, interval: 250 })
+      .poll(unrest, { timeout: 45_000, interval: 250 })
       .toEqual({ onTheirWay: 0, waiting: 0, operation: 'succeeded' });
   const allEvents = async (): Promise<Awaited<ReturnType<Sample['api']['events']>>> => {
     const { functions, functionsKey } = sample.sandbox.endpoints;
@@ -243,6 +246,10 @@ describe('a storm of events', () => {
       }
     };
     const watching = watch();
+    onTestFinished(async () => {
+      isOver = true;
+      await watching;
+    });
 
     const value = randomBytes(32).toString('base64');
     let pool = '';
@@ -338,7 +345,8 @@ describe('a storm of events', () => {
       if (next) expect(to <= next.from, JSON.stringify(inOrder)).toBe(true);
     }
     expect(mostEvents).toBeLessThan(1_000);
-    expect(mostMemory - before).toBeLessThan(200);
+    // What is kept of a storm is marks and connections, not its events; the rest is what V8 has not collected yet.
+    expect(Math.max(mostMemory, after) - before).toBeLessThan(250);
 
     // The storm once more, and nothing of it is new.
     const { next } = await callsSince(sample, 0);
@@ -396,5 +404,5 @@ describe('a storm of events', () => {
     expect((await allEvents()).filter((event) => event.id === id)).toEqual([]);
     await quiet();
     expect((await callsSince(sample, next)).calls.filter(isMutation)).toEqual([]);
-  });
+  }, 60_000);
 });

@@ -7,7 +7,7 @@ import type { Behaviour } from '../../sandbox/cloud/neighbours.ts';
 import type { ReceivedEvent } from '../../sandbox/control-plane.ts';
 import { pushImage } from '../cloud/push-image.ts';
 import { kubectl } from '../kubectl.ts';
-import { callsSince, isMutation, type Sample, sampleName, startSample } from './sample.ts';
+import { callsSince, isMutation, type Sample, sampleName, sampleSpec, startSample } from './sample.ts';
 import { startUsers, type Users } from './users.ts';
 
 const SPEED = 60;
@@ -29,7 +29,7 @@ class Watch {
   readonly seen: { readonly text: string; readonly at: number }[] = [];
   readonly #child: ChildProcess;
 
-  constructor(kubeconfig: string, kind: string, jsonpath: string) {
+  constructor(kubeconfig: string, kind: string, jsonpath: string, selection: readonly string[] = []) {
     const options = [
       '--kubeconfig',
       kubeconfig,
@@ -39,7 +39,9 @@ class Watch {
       '-o',
       `jsonpath=${jsonpath}{"\\n"}`,
     ];
-    this.#child = spawn(kubectl(), ['get', kind, ...options], { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#child = spawn(kubectl(), ['get', kind, ...selection, ...options], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const { stdout } = this.#child;
     if (!stdout) throw new Error('kubectl has no output');
     createInterface({ input: stdout }).on('line', (text) => {
@@ -115,7 +117,7 @@ describe('images of a stack in use', () => {
 
   beforeAll(async () => {
     sample = await startSample({ speed: SPEED });
-    const operation = await sample.ask();
+    const operation = await sample.ask(sampleSpec.replace('models: []', 'models: [all-minilm]'));
     expect(operation.failure).toBeUndefined();
     const { endpoints } = sample.sandbox;
     deployments = new Watch(
@@ -127,6 +129,7 @@ describe('images of a stack in use', () => {
       endpoints.kubeconfig,
       'replicasets',
       '{.metadata.name} {.spec.template.spec.containers[0].image} {.spec.replicas} {.status.readyReplicas}',
+      ['-l', 'app=open-webui'],
     );
     await vi.waitFor(() => expect(digests()).toHaveLength(1), { timeout: 20_000 });
     deployed.push(...digests());
@@ -156,8 +159,8 @@ describe('images of a stack in use', () => {
     expect(digests()).toEqual(deployed);
     const { quarantine, findings } = await state();
     expect(quarantine).toMatchObject([{ digest: bad, reason: 'It crashes again and again: exit code 1.' }]);
-    expect(findings).toMatchObject([
-      { id: 'image-quarantined', remedy: expect.stringContaining(`/quarantine/${bad}`) },
+    expect(findings.filter(({ id }) => id === 'image-quarantined')).toMatchObject([
+      { remedy: expect.stringContaining(`/quarantine/${bad}`) },
     ]);
   }, 60_000);
 

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { CloudClient } from '../../sandbox/cloud-client.ts';
-import type { ReceivedEvent, Receipt } from '../../sandbox/control-plane.ts';
+import type { Receipt, ReceivedEvent } from '../../sandbox/control-plane.ts';
 import { Operator } from '../../sandbox/operator.ts';
 import { ClusterApi } from './cluster-api.ts';
 import { callsSince, type Sample, sampleName } from './sample.ts';
@@ -22,6 +22,7 @@ export const rotations = {
   'tunnel-token': { secret: 'cf-tunnel-token', workload: 'cloudflared' },
 } as const;
 export type What = keyof typeof rotations;
+const whats = Object.keys(rotations) as What[];
 export type Workload = 'open-webui' | 'cloudflared';
 
 export interface Rotation {
@@ -36,18 +37,21 @@ export type Burst = readonly Rotation[];
 const handy: readonly What[] = ['webui-secret-key', 'client-secret'];
 const LARGEST_BURST = 5;
 
-/** So many rotations: the given number of them one at a time, the rest in bursts; shuffled. */
+/** So many rotations: the given number of them one at a time, the rest in bursts of 3 to 5; shuffled. */
 export function plan(seed: number, total: number, singles: number): readonly Burst[] {
   const random = randomOf(seed);
   const among = (count: number): number => Math.floor(random() * count);
   const draw = (size: number): Burst => {
-    const left = Object.keys(rotations) as What[];
+    const left: What[] = [...whats];
     return Array.from({ length: size }, () => {
       const [what = 'webui-secret-key'] = left.splice(among(left.length), 1);
       return { what, byHand: handy.includes(what) && random() < 0.6 };
     });
   };
-  const bursts: Burst[] = Array.from({ length: singles }, () => draw(1));
+  // Half of those made one at a time are the kind that is measured against a script.
+  const bursts: Burst[] = Array.from({ length: singles }, () =>
+    random() < 0.5 ? [{ what: 'webui-secret-key', byHand: true }] : draw(1),
+  );
   for (let left = total - singles; left > 0; ) {
     const size = Math.min(left, 3 + among(LARGEST_BURST - 2));
     bursts.push(draw(size));
@@ -88,15 +92,11 @@ export class Rotations {
   readonly #operator: Operator;
   readonly cluster: ClusterApi;
 
-  private constructor(sample: Sample, cluster: ClusterApi) {
+  constructor(sample: Sample) {
     this.#sample = sample;
     this.#client = new CloudClient(sample.sandbox.endpoints);
     this.#operator = new Operator(this.#client);
-    this.cluster = cluster;
-  }
-
-  static async open(sample: Sample): Promise<Rotations> {
-    return new Rotations(sample, await ClusterApi.open(sample.sandbox.endpoints));
+    this.cluster = new ClusterApi(this.#client, sample.sandbox.endpoints);
   }
 
   close(): void {
@@ -107,7 +107,9 @@ export class Rotations {
   async make(burst: Burst): Promise<readonly string[]> {
     const asked = burst.filter(({ byHand }) => !byHand).map(({ what }) => what);
     const values = await Promise.all(
-      burst.filter(({ byHand }) => byHand).map(async ({ what }) => ({ what, value: await this.#value(what) })),
+      burst
+        .filter(({ byHand }) => byHand)
+        .map(async ({ what }) => ({ what, value: await this.#value(what) })),
     );
     // What takes its time is done: from here on all of it happens in the same second.
     const [entered] = await Promise.all([
@@ -117,9 +119,16 @@ export class Rotations {
     return entered === undefined ? [] : [entered];
   }
 
-  /** A new version in the vault, by the operator; answers the version. */
+  /** A new version in the vault, by the operator, with all that is said about the one before; answers the version. */
   set(secret: string, value: string): Promise<string> {
     return this.#operator.setSecret(VAULT, secret, value);
+  }
+
+  /** As `az keyvault secret set` does it: with nothing of what the vault says about the version before. */
+  async setBare(secret: string, value: string): Promise<string> {
+    const path = `/secrets/${secret}?api-version=7.5`;
+    const answer = await this.#sample.clouds.vault(VAULT, path, { method: 'PUT', body: { value } });
+    return versionOf(secretSchema.parse(answer.body).id);
   }
 
   async #value(what: What): Promise<string> {

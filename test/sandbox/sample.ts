@@ -20,6 +20,12 @@ export interface Sample {
   stop(): Promise<void>;
 }
 
+/**
+ * At three hundred times real speed a sweep would come every two seconds, and do what a test has just asked for. Suites
+ * that want sweeps ask for them.
+ */
+const NO_SWEEP = { SWEEP_SCHEDULE: '0 0 0 1 1 *' };
+
 export async function startSample(options: {
   speed: number;
   directory?: string;
@@ -27,7 +33,12 @@ export async function startSample(options: {
 }): Promise<Sample> {
   const directory = options.directory ?? makeDirectory('open-webui-sandbox-');
   const { speed, settings = {} } = options;
-  const sandbox = await startSandbox({ directory, app: root, speed, settings });
+  const sandbox = await startSandbox({
+    directory,
+    app: root,
+    speed,
+    settings: { ...NO_SWEEP, ...settings },
+  });
   const api = new ControlPlane(sandbox.endpoints);
   return {
     sandbox,

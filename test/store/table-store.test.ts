@@ -222,6 +222,26 @@ describe('an operation', () => {
     });
   });
 
+  test('keeps as many receipts as fit, in their order', async () => {
+    const name = newName();
+    await store.putDeployment(name, small, monday);
+    const id = await newOperation(name);
+    const receipt = (number: number) => ({
+      secret: 'webui-secret-key',
+      version: String(number).padStart(32, '0'),
+      announcedVersion: 'v'.repeat(2_000),
+      kubernetesSecret: { name: 'open-webui-secrets', resourceVersion: '1234' },
+      workloads: [{ name: 'open-webui', revision: '2', pods: ['open-webui-zd95qdk974-89b48'] }],
+      seconds: 60,
+    });
+    const receipts = Array.from({ length: 100 }, (_, number) => receipt(number));
+    await store.recordOutcome(id, { state: 'succeeded', at: tuesday.toISOString(), receipts });
+    const found = await store.findOperation(id);
+    expect(found?.state).toBe('succeeded');
+    expect(found?.receipts.length).toBeGreaterThan(10);
+    expect(found?.receipts).toEqual(receipts.slice(0, found?.receipts.length));
+  });
+
   test('keeps its failure, and loses it when it succeeds after all', async () => {
     const name = newName();
     await store.putDeployment(name, small, monday);

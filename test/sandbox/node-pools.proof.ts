@@ -79,7 +79,6 @@ describe('the identity on the nodes', () => {
       method: 'PUT',
       body: { location: 'eastasia' },
     });
-    await quiet();
   }, 180_000);
 
   afterAll(async () => {
@@ -177,6 +176,11 @@ describe('the identity on the nodes', () => {
     await quiet();
   };
   const lacking = async () => (await scaleSets()).filter((one) => !holdsOurs(one));
+  const removeOurs = (name: string) =>
+    sample.clouds.arm(`${SCALE_SETS}/${name}?${COMPUTE}`, {
+      method: 'PATCH',
+      body: { identity: { type: 'UserAssigned', userAssignedIdentities: { [OURS]: null } } },
+    });
   const addForeign = (name: string) =>
     sample.clouds.arm(`${SCALE_SETS}/${name}?${COMPUTE}`, {
       method: 'PATCH',
@@ -186,6 +190,7 @@ describe('the identity on the nodes', () => {
   test('is on every scale set at the end, whatever happens to pools and events', {
     timeout: 240_000,
   }, async () => {
+    await quiet();
     console.info(`seed ${seed} (NODE_POOLS_SEED)`);
     const random = randomOf(seed);
     const { next: firstCall } = await callsSince(sample, 0);
@@ -197,7 +202,7 @@ describe('the identity on the nodes', () => {
       while (!ending.signal.aborted) {
         const at = await now();
         looks.push({ at, sets: await scaleSets() });
-        await new Promise((resolve) => setTimeout(resolve, 30));
+        await new Promise((resolve) => setTimeout(resolve, 60));
       }
     })();
     await door('/events', { dropShare: 0.2, repeatShare: 0.2, reorder: true, seed });
@@ -245,7 +250,7 @@ describe('the identity on the nodes', () => {
     const done: Record<Deed, number> = { add: 0, scale: 0, upgrade: 0, remove: 0 };
     while (plans.size > 0) {
       await door('/dials', { 'upgrade-drops-foreign-identities': random() < 0.7 });
-      const names = [...plans.keys()].sort(() => random() - 0.5).slice(0, 1 + Math.floor(random() * 4));
+      const names = [...plans.keys()].sort(() => random() - 0.5).slice(0, 1 + Math.floor(random() * 6));
       for (const name of names) {
         const deed = plans.get(name)?.shift();
         if (!deed) continue;
@@ -257,6 +262,9 @@ describe('the identity on the nodes', () => {
         await settleAccounts();
         const some = (await scaleSets()).filter(() => random() < 0.5);
         for (const { name } of some) await addForeign(name);
+        await quiet();
+        // Somebody takes ours away, here and there, and leaves theirs.
+        for (const { name } of some.filter(() => random() < 0.7)) await removeOurs(name);
       }
       await quiet();
     }
@@ -321,8 +329,21 @@ describe('the identity on the nodes', () => {
     const nodes = (await cluster('get', 'nodes', '-o', 'name')).trim().split('\n');
     await cluster('cordon', ...nodes.filter((node) => !node.includes('aks-proof-')));
     await cluster('delete', 'pods', '-n', 'external-secrets', '--all');
-    const operators = () => cluster('get', 'pods', '-n', 'external-secrets', '-o', 'wide', '--no-headers');
-    await expect.poll(operators, { timeout: 30_000 }).toMatch(/1\/1\s+Running.*aks-proof-/);
+    const operators = async () =>
+      (
+        await cluster(
+          'get',
+          'pods',
+          '-n',
+          'external-secrets',
+          '-o',
+          'jsonpath={range .items[*]}{.status.phase} {.spec.nodeName}{"\\n"}{end}',
+        )
+      )
+        .trim()
+        .split('\n');
+    const onNewPool = expect.stringMatching(/^Running aks-proof-/);
+    await expect.poll(operators, { timeout: 30_000 }).toEqual([onNewPool, onNewPool, onNewPool]);
     const value = `from-the-new-pool-${seed}`;
     const version = await operator.setSecret('kv-openwebui', 'webui-secret-key', value);
     expect(version).not.toBe('');
@@ -332,7 +353,7 @@ describe('the identity on the nodes', () => {
         interval: 200,
       })
       .toContain(Buffer.from(value).toString('base64'));
-    expect(await operators()).not.toMatch(/aks-(system|openwebui|np)/);
+    expect(await operators()).toEqual([onNewPool, onNewPool, onNewPool]);
     await cluster('uncordon', ...nodes);
     await quiet();
   });
