@@ -74,8 +74,8 @@ describe('a receipt', () => {
   test('says which version an event told of that was overtaken', () => {
     const events = [told('webui-secret-key', '2'), told('webui-secret-key', '3')];
     expect(receiptsOf(input('3', '1'), events)).toMatchObject([
-      { version: '3', announcedVersion: '2' },
       { version: '3' },
+      { version: '3', announcedVersion: '2' },
     ]);
   });
 

@@ -101,32 +101,6 @@ describe('rotations under load', { bail: 1 } as object, () => {
     }
     const rolled = (workload: Workload): number =>
       burst.some(({ what }) => rotations[what].workload === workload) ? 1 : 0;
-    if ((await revisions())['open-webui'] !== earlier['open-webui'] + rolled('open-webui')) {
-      const { calls } = await callsSince(sample, Math.max(0, next - 60));
-      const t0 = Date.parse((await callsSince(sample, next)).calls[0]!.time);
-      (await import('node:fs')).writeFileSync(
-        '/tmp/dump.txt',
-        calls
-          .filter(
-            (c: any) =>
-              c.service !== 'site' &&
-              (!['GET'].includes(c.method) || /externalsecrets|secrets\//.test(c.path)),
-          )
-          .map(
-            (c: any) =>
-              `${((Date.parse(c.time) - t0) / 1000).toFixed(1)}vs ${c.method} ${c.host.slice(0, 14)} ${c.path.replace(/\/subscriptions\/[^/]+/, '').slice(0, 130)} ${c.status} ${c.caller}`,
-          )
-          .join('\n') +
-          JSON.stringify((await sample.api.events(sampleName)).slice(0, 12), null, 1) +
-          JSON.stringify(
-            await Promise.all([...new Set(operations)].map((id) => sample.api.operation(id))),
-            null,
-            1,
-          ) +
-          `t0 ${new Date(t0).toISOString()}` +
-          JSON.stringify(turns),
-      );
-    }
     expect(await revisions(), JSON.stringify(burst)).toEqual({
       'open-webui': earlier['open-webui'] + rolled('open-webui'),
       cloudflared: earlier.cloudflared + rolled('cloudflared'),
