@@ -203,11 +203,18 @@ async function streamed(
   return { status: answer.statusCode ?? 200, headers: keepHeaders(answer), body: answer };
 }
 
-/** How long the head of an answer may take from the library's server in this very process. */
-const headDelay = 100;
+/**
+ * How long the head of an answer may take from the library's server in this very process: in turns of the event loop, each
+ * of which reads what has come, since under load one turn alone may take longer than all of them otherwise.
+ */
+const headTurns = 20;
+const turnMilliseconds = 5;
 
-function settle<Value>(value: Value): Promise<Value> {
-  return new Promise((resolve) => setTimeout(resolve, headDelay, value));
+async function settle<Value>(value: Value): Promise<Value> {
+  for (let turn = 0; turn < headTurns; turn += 1) {
+    await new Promise((resolve) => setTimeout(resolve, turnMilliseconds));
+  }
+  return value;
 }
 
 function keepHeaders(answer: IncomingMessage): Record<string, string | string[]> {
