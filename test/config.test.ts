@@ -25,9 +25,16 @@ describe('settings', () => {
       store: { kind: 'connection-string', connectionString: 'UseDevelopmentStorage=true' },
       cloudflareTokenSecret: settings.CLOUDFLARE_TOKEN_SECRET,
       httpsProxy: undefined,
+      sweepSchedule: '0 */10 * * * *',
       eventTarget: undefined,
       deadLetterStorageId: undefined,
     });
+  });
+
+  test('may say when to sweep, and are told what such a schedule looks like', () => {
+    const swept = (schedule: string) => readConfig({ ...settings, SWEEP_SCHEDULE: schedule });
+    expect(swept('0 0 3 * * *').sweepSchedule).toBe('0 0 3 * * *');
+    expect(() => swept('daily')).toThrow('SWEEP_SCHEDULE: must be an NCRONTAB expression');
   });
 
   test('say where events are to be delivered: to the function', () => {
