@@ -4,7 +4,7 @@
  */
 import type { Clients } from '../clients/clients.ts';
 import { toFailure } from '../clients/cloud-failure.ts';
-import { fatal, retryable } from '../graph/failure.ts';
+import { retryable } from '../graph/failure.ts';
 import type { Dependencies, DependencyOutputs, Observed, Outputs, ResourceKey } from '../graph/resource.ts';
 import type { Activities, Did, ReconcileResult } from '../orchestrations/activities.ts';
 import type { Scope } from '../resources/scope.ts';
@@ -25,7 +25,9 @@ export const reconcileResource =
     const reconcile = async (): Promise<ReconcileResult> => {
       const { spec, names, wanted, remembered } = await loadStack(store, input.deployment);
       const resource = wanted.find(({ key }) => key === input.key);
-      if (!resource) throw fatal('UnknownResource', `${input.deployment} has no resource ${input.key}`);
+      // The spec was changed after the run asked who is wanted; it asks again as soon as it takes the change up.
+      if (!resource)
+        throw retryable('NoLongerWanted', `${input.deployment} does not ask for ${input.key} now`);
       const scope: Scope = {
         spec,
         names,

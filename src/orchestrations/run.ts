@@ -84,8 +84,21 @@ export function aim(run: Run, shape: GraphShape, known: KnownLooks): Run {
   return {
     ...run,
     look: [],
-    progress: isFresh ? startFrom(known, shape, look) : lookAgainAt(run.progress, look),
+    progress: isFresh ? startFrom(known, shape, look) : lookAgainAt(only(keys, run.progress), look),
     before: isFresh ? knownOf(known) : run.before,
+  };
+}
+
+/** What a changed spec does not ask for any more is not told of any more. */
+function only(keys: ReadonlySet<ResourceKey>, { steps, records, unrecorded }: Progress): Progress {
+  const those = <T>(all: Readonly<Partial<Record<ResourceKey, T>>>): Partial<Record<ResourceKey, T>> =>
+    Object.fromEntries(Object.entries(all).filter(([key]) => keys.has(key as ResourceKey))) as Partial<
+      Record<ResourceKey, T>
+    >;
+  return {
+    steps: those(steps),
+    records: those(records),
+    unrecorded: unrecorded.filter((key) => keys.has(key)),
   };
 }
 

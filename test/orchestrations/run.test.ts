@@ -88,6 +88,22 @@ describe('a run', () => {
     expect(later.before).toEqual(begun.before);
   });
 
+  test('drops what a changed spec does not ask for any more', () => {
+    const begun = aim(takeIn(emptyRun('r'), put), shape, known);
+    const images = { key: 'azure/images', state: 'waiting', did: 'nothing', looks: 1 } as const;
+    const looked = {
+      ...begun,
+      progress: {
+        ...begun.progress,
+        records: { 'azure/images': images },
+        unrecorded: ['azure/images'] as const,
+      },
+    };
+    const later = aim(takeIn(looked, put), [shape[0]], known);
+    expect(kinds(later.progress.steps)).toEqual({ 'azure/key-vault': 'pending' });
+    expect(later.progress).toMatchObject({ records: {}, unrecorded: [] });
+  });
+
   test('leaves out what the stack does not have', () => {
     const run = aim(takeIn(emptyRun('r'), taken({ look: ['cloudflare/tunnel'] })), shape, known);
     expect(run.progress.steps).not.toHaveProperty(['cloudflare/tunnel']);
