@@ -321,7 +321,8 @@ describe('the identity on the nodes', () => {
   });
 
   test('lets External Secrets sync from a node of a new pool', { timeout: 120_000 }, async () => {
-    await pool('proof', 'PUT', newPool);
+    // The spec's node selector decides where the operators may run.
+    await pool('proof', 'PUT', { ...newPool, nodeLabels: { platform: 'open-webui' } });
     await quiet();
     expect(await lacking()).toEqual([]);
     const cluster = async (...args: string[]) =>
@@ -337,7 +338,7 @@ describe('the identity on the nodes', () => {
           '-n',
           'external-secrets',
           '-o',
-          'jsonpath={range .items[*]}{.status.phase} {.spec.nodeName}{"\\n"}{end}',
+          'jsonpath={range .items[*]}{.status.phase} {.spec.nodeName} {.status.conditions[0].message}{"\\n"}{end}',
         )
       )
         .trim()
