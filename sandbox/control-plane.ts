@@ -54,7 +54,7 @@ export interface ReceivedEvent {
   readonly receivedAt: string;
   /** In words. */
   readonly what: string;
-  readonly outcome: 'pending' | 'under-way' | 'acted' | 'nothing-differed' | 'ignored' | 'failed';
+  readonly outcome: 'pending' | 'acted' | 'nothing-differed' | 'ignored' | 'failed';
   readonly reason?: string;
   readonly operation?: { readonly id: string; readonly url: string };
   readonly provenAt?: string;

@@ -87,10 +87,7 @@ export class ReactionsView {
       if (outcome === 'ignored') this.#say(`· ${what}: ignored, ${reason}`, event.receivedAt, 'dim');
       if (outcome === 'failed') this.#say(`✘ ${what}: ${reason}`, undefined, 'red');
       if (outcome === 'acted' && provenAt === undefined) this.#say(`✔ ${what}: done`, undefined, 'green');
-      const failed = this.#quarantine?.get(event.version ?? '');
-      if (outcome === 'acted' && failed) {
-        this.#say(`✘ ${what}: given up, and the last good image runs. ${failed.reason}`, provenAt, 'red');
-      } else if (outcome === 'acted' && provenAt !== undefined && secondsToProof !== undefined) {
+      if (outcome === 'acted' && provenAt !== undefined && secondsToProof !== undefined) {
         this.#say(`✔ ${what}: proven after ${this.#both(secondsToProof)}`, provenAt, 'green');
       }
     }

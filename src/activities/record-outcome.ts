@@ -1,5 +1,6 @@
 import { toFailure } from '../clients/cloud-failure.ts';
 import type { Activities, RecordOutcomeInput } from '../orchestrations/activities.ts';
+import type { QuarantinedImage } from '../resources/scope.ts';
 import type { EventRecord, Settlement } from '../store/inbox.ts';
 import type { Store } from '../store/store.ts';
 import type { Implementation } from './implementation.ts';
@@ -17,7 +18,14 @@ export const recordOutcome =
     const at = new Date(input.at).toISOString();
     try {
       const missed = await countMissed(store, input);
-      const events = await store.inbox.settle(deployment, run, settlementOf(input, at));
+      const quarantine = (await store.findDeployment(deployment))?.quarantine ?? [];
+      const events = await store.inbox.settle(deployment, run, (event) =>
+        settlementOf(
+          input,
+          at,
+          quarantine.find(({ digest }) => digest === event.version),
+        ),
+      );
       const receipts = failure ? [] : receiptsOf(input, events);
       for (const { id } of operations) {
         await store.recordOutcome(id, {
@@ -39,13 +47,19 @@ export const recordOutcome =
     }
   };
 
-function settlementOf({ operations, failure }: RecordOutcomeInput, at: string): Settlement {
+/** All is as it should be once an image has been given up, but not as the event that told of it would have it. */
+function settlementOf(
+  { operations, failure }: RecordOutcomeInput,
+  at: string,
+  givenUp: QuarantinedImage | undefined,
+): Settlement {
   const [operation] = operations;
+  const reason = failure?.message ?? (givenUp && `given up, and the last good image runs. ${givenUp.reason}`);
   return {
-    outcome: failure ? 'failed' : operation ? 'acted' : 'nothing-differed',
+    outcome: reason !== undefined ? 'failed' : operation ? 'acted' : 'nothing-differed',
     at,
     ...(operation ? { operationId: operation.id } : {}),
-    ...(failure ? { reason: failure.message } : {}),
+    ...(reason === undefined ? {} : { reason }),
   };
 }
 

@@ -3,7 +3,7 @@ import { fatal } from '../graph/failure.ts';
 import type { GraphShape } from '../graph/plan.ts';
 import type { ResourceKey } from '../graph/resource.ts';
 import { type Names, namesOf } from '../naming.ts';
-import { type StackResource, stack } from '../resources/index.ts';
+import { type StackResource, wantedResources } from '../resources/index.ts';
 import type { Scope } from '../resources/scope.ts';
 import { parseSpec } from '../spec/parse-spec.ts';
 import type { DeploymentSpec } from '../spec/spec.ts';
@@ -29,7 +29,7 @@ export async function loadStack(store: Store, deployment: string): Promise<Loade
     throw fatal('InvalidSpec', `the stored spec is no longer valid: ${fields}`);
   }
   const names = namesOf(deployment, parsed.spec);
-  const wanted = stack.filter((resource) => resource.isWanted?.({ spec: parsed.spec, names }) ?? true);
+  const wanted = wantedResources({ spec: parsed.spec, names });
   return { spec: parsed.spec, names, wanted, remembered: rememberedOf(store, record) };
 }
 

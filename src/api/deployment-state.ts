@@ -1,4 +1,7 @@
 /** What the store knows about one deployment, put together as the answers need it. */
+import { namesOf } from '../naming.ts';
+import { wantedResources } from '../resources/index.ts';
+import { parseSpec } from '../spec/parse-spec.ts';
 import type { DeploymentRecord, OperationRecord, StepRecord, Store } from '../store/store.ts';
 import { countSteps, type DeploymentState, deploymentState, type StepCounts } from './step-counts.ts';
 
@@ -16,19 +19,16 @@ export async function loadDeployment(store: Store, record: DeploymentRecord): Pr
     store.lastLook(record.name),
     record.lastOperationId === undefined ? undefined : store.findOperation(record.lastOperationId),
   ]);
-  const resources =
-    lastOperation?.state === 'succeeded' && looksAtAll.has(lastOperation.kind)
-      ? onlyThoseOf(lastOperation, looks)
-      : looks;
+  const resources = onlyWanted(record, looks);
   const progress = countSteps(resources);
   return { record, state: deploymentState(progress, lastOperation), progress, resources, lastOperation };
 }
 
-/** A reaction or a rotation looks at a part of the stack only. */
-const looksAtAll: ReadonlySet<OperationRecord['kind']> = new Set(['provision', 'sweep']);
-
-/** A resource the spec no longer asks for was looked at once, too; an operation that came to its end names the rest. */
-function onlyThoseOf(operation: OperationRecord, looks: readonly StepRecord[]): readonly StepRecord[] {
-  const wanted = new Set(operation.steps.map(({ key }) => key));
-  return looks.filter(({ key }) => wanted.has(key));
+/** What the spec no longer asks for was looked at once, too. A spec that today's rules refuse tells nothing. */
+function onlyWanted({ name, spec }: DeploymentRecord, looks: readonly StepRecord[]): readonly StepRecord[] {
+  const parsed = parseSpec(name, spec);
+  if (!parsed.ok) return looks;
+  const wanted = wantedResources({ spec: parsed.spec, names: namesOf(name, parsed.spec) });
+  const keys = new Set(wanted.map(({ key }) => key));
+  return looks.filter(({ key }) => keys.has(key));
 }

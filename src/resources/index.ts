@@ -59,6 +59,10 @@ import type { Scope } from './scope.ts';
 
 export type StackResource = Resource<Scope, Dependencies, Outputs>;
 
+/** Those that a spec asks for. */
+export const wantedResources = (scope: Pick<Scope, 'spec' | 'names'>): readonly StackResource[] =>
+  stack.filter((resource) => resource.isWanted?.(scope) ?? true);
+
 export const stack: readonly StackResource[] = [
   resourceProviders,
   resourceGroup,

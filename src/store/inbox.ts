@@ -48,7 +48,7 @@ export interface EventRecord {
   readonly provenAt?: string;
 }
 
-/** What has become of everything that a run took. */
+/** What has become of an event that a run took. */
 export interface Settlement {
   readonly outcome: Exclude<EventOutcome, 'pending' | 'ignored'>;
   /** ISO 8601. */
@@ -66,8 +66,12 @@ export interface Inbox {
    * batch, it answers the same and what has come since; what another run took and never settled waits again.
    */
   take(deployment: string, run: string, batch: number): Promise<readonly (LookRequest | EventRecord)[]>;
-  /** Requests are gone then; events are kept with what they led to. Answers the events. */
-  settle(deployment: string, run: string, settlement: Settlement): Promise<readonly EventRecord[]>;
+  /** Requests are gone then; each event is kept with what it led to. Answers the events. */
+  settle(
+    deployment: string,
+    run: string,
+    settlementOf: (event: EventRecord) => Settlement,
+  ): Promise<readonly EventRecord[]>;
   /** Newest first, at most `top`. */
   events(deployment: string, top: number): Promise<readonly EventRecord[]>;
   /** Deployments in which something has waited since before `since`. */

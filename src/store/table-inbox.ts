@@ -102,20 +102,23 @@ export function createTableInbox(open: () => Promise<TableClient>): Inbox {
       return free.map(entryOf);
     },
 
-    async settle(deployment, run, settlement) {
+    async settle(deployment, run, settlementOf) {
       // By the run's mark alone: settled twice, it answers the same.
-      const settled = await rowsWhere(
+      const taken = await rowsWhere(
         odata`PartitionKey eq ${deployment} and taken ge ${`${run}/`} and taken lt ${`${run}0`}`,
       );
-      const text = JSON.stringify(settlement);
+      const settled = taken.map((row) => {
+        const entry = entryOf(row);
+        return isEvent(entry) ? { ...row, settlement: JSON.stringify(settlementOf(entry)) } : row;
+      });
       await change(
-        settled.map(({ partitionKey, rowKey, entry }) =>
-          isEvent(JSON.parse(entry))
-            ? ['update', { partitionKey, rowKey, waits: false, settlement: text }, 'Merge']
-            : ['delete', { partitionKey, rowKey }],
+        settled.map(({ partitionKey, rowKey, settlement }) =>
+          settlement === undefined
+            ? ['delete', { partitionKey, rowKey }]
+            : ['update', { partitionKey, rowKey, waits: false, settlement }, 'Merge'],
         ),
       );
-      return settled.flatMap((row) => eventOf({ ...row, settlement: text }) ?? []);
+      return settled.flatMap((row) => eventOf(row) ?? []);
     },
 
     async events(deployment, top) {

@@ -147,7 +147,11 @@ describe('GET …/events', () => {
     await store.inbox.receiveEvent(event(name, 'one'));
     await store.inbox.take(name, 'run', 0);
     const operationId = '20261124T100002-0123abcd';
-    await store.inbox.settle(name, 'run', { outcome: 'acted', at: '2026-11-24T10:00:42.000Z', operationId });
+    await store.inbox.settle(name, 'run', () => ({
+      outcome: 'acted',
+      at: '2026-11-24T10:00:42.000Z',
+      operationId,
+    }));
     const answer = await api.events(name);
     expect(answer).toMatchObject({ status: 200, body: { missedEvents: 0 } });
     expect(answer.body.events).toEqual([

@@ -195,14 +195,30 @@ describe('GET of a deployment', () => {
 
   test('forgets resources that the spec no longer asks for', async () => {
     const { name, operationId } = await newDeployment();
-    await store.recordSteps(name, [operationId], [group, vault]);
+    const redis = step('kubernetes/redis', 1, { state: 'ready' });
+    const shown = async (): Promise<string[]> =>
+      (await api.deployment(name)).body.resources.map(({ key }: StepRecord) => key);
+    await store.recordSteps(name, [operationId], [group, redis]);
     await store.recordOutcome(operationId, { state: 'succeeded', at: at(4) });
-    const { body } = await api.putSpec(name, { ...(await api.deployment(name)).body.spec, reload: false });
+    expect(await shown()).toEqual([group.key, redis.key]);
+    const { spec } = (await api.deployment(name)).body;
+    const { body } = await api.putSpec(name, { ...spec, webui: { replicas: 1 } });
     await store.recordSteps(name, [body.operation.id], [group]);
     await store.recordOutcome(body.operation.id, { state: 'succeeded', at: at(9) });
-    const deployment = await api.deployment(name);
-    expect(deployment.body.resources.map(({ key }: StepRecord) => key)).toEqual([group.key]);
-    expect(deployment.body.state).toBe('ready');
+    expect(await shown()).toEqual([group.key]);
+    expect((await api.deployment(name)).body.state).toBe('ready');
+  });
+
+  test('shows the whole stack after an operation that has looked at a part of it', async () => {
+    const { name, operationId } = await newDeployment();
+    const ready = { ...vault, state: 'ready' } as const;
+    await store.recordSteps(name, [operationId], [group, ready]);
+    await store.recordOutcome(operationId, { state: 'succeeded', at: at(4) });
+    const { body } = await api.rotate(name, { what: 'client-secret' });
+    await store.recordSteps(name, [body.operation.id], [ready]);
+    await store.recordOutcome(body.operation.id, { state: 'succeeded', at: at(9) });
+    const { resources } = (await api.deployment(name)).body;
+    expect(resources.map(({ key }: StepRecord) => key)).toEqual([group.key, vault.key]);
   });
 
   test.each(['nowhere', 'Not A Name', '..', "'"])('%j is not there', async (name) => {

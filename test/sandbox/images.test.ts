@@ -88,11 +88,11 @@ describe('images of a stack in use', () => {
     (await sample.api.events(sampleName)).find(
       (event) => event.subject.endsWith(`:${tag}`) && (event as { version?: string }).version === digest,
     );
-  /** The event has been dealt with, and all pods of the Deployment run that digest. */
+  /** The event has been dealt with (one whose image does not serve has failed), and all pods run that digest. */
   const settled = async (tag: string, event: string, serving: string): Promise<void> => {
     await expect
       .poll(async () => (await eventOf(event, tag))?.outcome, { timeout: 60_000, interval: 100 })
-      .toMatch(/acted|nothing-differed/);
+      .toMatch(event === serving ? /acted|nothing-differed/ : /failed/);
     await expect
       .poll(async () => (await state()).lastOperation?.state, { timeout: 60_000 })
       .toBe('succeeded');

@@ -141,9 +141,7 @@ describe('the identity on the nodes', () => {
             ...(await scaleSets()).map(({ state }) => state),
           ];
           const { pending } = await sent();
-          const open = (await sample.api.events(sampleName)).filter(({ outcome }) =>
-            ['pending', 'under-way'].includes(outcome),
-          );
+          const open = (await sample.api.events(sampleName)).filter(({ outcome }) => outcome === 'pending');
           return {
             moving: states.filter((state) => state !== 'Succeeded').length,
             pending,

@@ -65,7 +65,7 @@ describe('the live view', () => {
     view.showEvents([]);
     for (let times = 0; times < 2; times += 1) view.showEvents([event()]);
     for (let times = 0; times < 2; times += 1)
-      view.showEvents([event({ outcome: 'under-way', operation: led })]);
+      view.showEvents([event({ outcome: 'pending', operation: led })]);
     expect(view.underWay).toEqual(['op-1']);
     for (let times = 0; times < 2; times += 1) view.showOperation(operation());
     view.showOperation(operation({ steps: [step({ state: 'ready' })] }));
@@ -110,7 +110,7 @@ describe('the live view', () => {
   test('says that several events led to one operation, and why something failed', () => {
     const { screen, view } = open();
     view.showEvents([]);
-    const under = { outcome: 'under-way', operation: led } as const;
+    const under = { outcome: 'pending', operation: led } as const;
     view.showEvents([
       event({ id: 'event-2', what: 'cf-tunnel-token has a new version', ...under }),
       event(under),
@@ -139,17 +139,17 @@ describe('the live view', () => {
     view.showQuarantine(of(first));
     view.showEvents([]);
     const pushed = { what: 'the image open-webui:v2 was pushed', version: 'sha256:2', operation: led };
-    view.showEvents([event({ ...pushed, outcome: 'under-way' })]);
+    view.showEvents([event({ ...pushed, outcome: 'pending' })]);
     for (let times = 0; times < 2; times += 1) view.showQuarantine(of(first, second));
-    const provenAt = '2026-11-24T10:01:31.000Z';
-    view.showEvents([event({ ...pushed, outcome: 'acted', provenAt, secondsToProof: 90 })]);
+    const reason = 'given up, and the last good image runs. It crashes again and again: exit code 1.';
+    view.showEvents([event({ ...pushed, outcome: 'failed', reason })]);
     view.showQuarantine(of(second));
     expect(screen.lines).toEqual([
       '→ the image open-webui:v2 was pushed  10:00:01',
       '  leads to operation op-1',
       '    ✘ open-webui@sha256:2 is quarantined: It crashes again and again: exit code 1.',
       '      the last good image is put back, and this one is not tried again',
-      '✘ the image open-webui:v2 was pushed: given up, and the last good image runs. It crashes again and again: exit code 1.  10:01:31',
+      '✘ the image open-webui:v2 was pushed: given up, and the last good image runs. It crashes again and again: exit code 1.',
       '    open-webui@sha256:1 may be tried again',
     ]);
   });
@@ -206,7 +206,7 @@ describe('the watch', () => {
       const trouble = troubles.shift();
       if (trouble) return trouble;
       if (path.endsWith('/events'))
-        return { status: 200, body: { events: [event({ outcome: 'under-way', operation: led })] } };
+        return { status: 200, body: { events: [event({ outcome: 'pending', operation: led })] } };
       if (path.includes('/operations/')) return { status: 200, body: operation() };
       return { status: 200, body: { name: 'open-webui', lastOperation: { id: 'op-1', state: 'running' } } };
     });

@@ -70,7 +70,7 @@ describe('the inbox', () => {
     const name = newDeployment();
     await inbox.putRequest(request(name, 'one'));
     await inbox.take(name, 'run-1', 0);
-    await inbox.settle(name, 'run', { outcome: 'acted', at: at(9) });
+    await inbox.settle(name, 'run', () => ({ outcome: 'acted', at: at(9) }));
     expect(ids(await inbox.take(name, 'other', 0))).toEqual(['one']);
   });
 
@@ -94,7 +94,11 @@ describe('what a run has taken', () => {
     await inbox.putRequest(request(name, 'asked'));
     await inbox.receiveEvent(event(name, 'happened', 1));
     await inbox.take(name, 'run', 0);
-    const settled = await inbox.settle(name, 'run', { outcome: 'acted', at: at(9), operationId: 'op' });
+    const settled = await inbox.settle(name, 'run', () => ({
+      outcome: 'acted',
+      at: at(9),
+      operationId: 'op',
+    }));
     expect(settled).toEqual([
       { ...event(name, 'happened', 1), outcome: 'acted', operationId: 'op', provenAt: at(9) },
     ]);
@@ -106,7 +110,7 @@ describe('what a run has taken', () => {
     const name = newDeployment();
     await inbox.receiveEvent(event(name, 'happened'));
     await inbox.take(name, 'run', 0);
-    const settlement = { outcome: 'nothing-differed', at: at(9) } as const;
+    const settlement = () => ({ outcome: 'nothing-differed', at: at(9) }) as const;
     const first = await inbox.settle(name, 'run', settlement);
     expect(await inbox.settle(name, 'run', settlement)).toEqual(first);
   });
@@ -115,7 +119,11 @@ describe('what a run has taken', () => {
     const name = newDeployment();
     await inbox.receiveEvent(event(name, 'happened'));
     await inbox.take(name, 'run', 0);
-    const [failed] = await inbox.settle(name, 'run', { outcome: 'failed', at: at(9), reason: 'no login' });
+    const [failed] = await inbox.settle(name, 'run', () => ({
+      outcome: 'failed',
+      at: at(9),
+      reason: 'no login',
+    }));
     expect(failed).toMatchObject({ outcome: 'failed', reason: 'no login' });
     expect(failed).not.toHaveProperty('provenAt');
   });
@@ -125,7 +133,7 @@ describe('what a run has taken', () => {
     await inbox.receiveEvent(event(name, 'early', 1));
     await inbox.take(name, 'run', 0);
     await inbox.receiveEvent(event(name, 'late', 2));
-    await inbox.settle(name, 'run', { outcome: 'acted', at: at(9) });
+    await inbox.settle(name, 'run', () => ({ outcome: 'acted', at: at(9) }));
     expect(ids(await inbox.take(name, 'next', 0))).toEqual(['late']);
   });
 });
@@ -167,7 +175,7 @@ describe('an event', () => {
     const name = newDeployment();
     await inbox.receiveEvent(event(name, 'settled', 1));
     await inbox.take(name, 'run', 0);
-    await inbox.settle(name, 'run', { outcome: 'acted', at: at(2) });
+    await inbox.settle(name, 'run', () => ({ outcome: 'acted', at: at(2) }));
     await inbox.receiveEvent(event(name, 'waits', 1));
     await inbox.receiveEvent(event(name, 'young', 50, { outcome: 'ignored' }));
     await inbox.forgetEvents(name, new Date(at(30)));
@@ -184,7 +192,7 @@ describe('a storm', () => {
     const second = ids(await inbox.take(name, 'run', 1));
     expect(await inbox.take(name, 'run', 2)).toEqual([]);
     expect([...first, ...second].toSorted()).toEqual(sent.toSorted());
-    expect(await inbox.settle(name, 'run', { outcome: 'acted', at: at(59) })).toHaveLength(450);
+    expect(await inbox.settle(name, 'run', () => ({ outcome: 'acted', at: at(59) }))).toHaveLength(450);
   });
 });
 
@@ -194,7 +202,7 @@ test('deployments are named in which something has waited for long', async () =>
   await inbox.putRequest(request(young, 'b', 40));
   await inbox.putRequest(request(settled, 'c', 1));
   await inbox.take(settled, 'run', 0);
-  await inbox.settle(settled, 'run', { outcome: 'acted', at: at(2) });
+  await inbox.settle(settled, 'run', () => ({ outcome: 'acted', at: at(2) }));
   const waiting = await inbox.waitingSince(new Date(at(20)));
   expect(waiting).toContain(old);
   expect(waiting).not.toContain(young);
