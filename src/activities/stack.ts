@@ -10,7 +10,7 @@ import type { DeploymentSpec } from '../spec/spec.ts';
 import type { DeploymentRecord, Store } from '../store/store.ts';
 
 /** What the store remembers that resources have to know. */
-type Remembered = Pick<Scope, 'rotateAfter' | 'quarantine'>;
+type Remembered = Pick<Scope, 'rotateAfter' | 'quarantine' | 'wishes'>;
 
 export interface LoadedStack {
   readonly spec: DeploymentSpec;
@@ -38,6 +38,7 @@ function rememberedOf(store: Store, record: DeploymentRecord): Remembered {
   const rotateAfter = Object.entries(record.rotateAfter).map(([name, at]) => [name, new Date(at)]);
   return {
     rotateAfter: Object.fromEntries(rotateAfter),
+    wishes: record.wishes,
     quarantine: {
       has: (digest) => known.has(digest),
       of: (repository) => [...known.values()].filter((image) => image.repository === repository),

@@ -18,6 +18,8 @@ export interface Notice {
   readonly breaks: string;
   /** What a person can do. */
   readonly remedy: string;
+  /** The call that has the control plane put it right, where it can: `POST /api/deployments/open-webui/repair`. */
+  readonly repair?: string;
 }
 
 export interface Finding extends Notice {

@@ -14,5 +14,12 @@ export interface Cause {
 }
 
 /** What a recorded piece of work is about, from what says most to what says least. */
-export const operationKinds = ['provision', 'rotation', 'reaction', 'sweep'] as const;
+export const operationKinds = [
+  'provision',
+  'rotation',
+  'maintenance',
+  'repair',
+  'reaction',
+  'sweep',
+] as const;
 export type OperationKind = (typeof operationKinds)[number];

@@ -32,6 +32,27 @@ export interface Quarantine {
   add(image: Omit<QuarantinedImage, 'since'>): Promise<void>;
 }
 
+/** Workloads that can be started anew, as `POST /api/deployments/{name}/restart` names them. */
+export const workloads = ['open-webui', 'ollama', 'cloudflared', 'redis'] as const;
+export type Workload = (typeof workloads)[number];
+
+/** Pods for looking into things by hand. */
+export const debugPodKinds = ['netshoot', 'psql'] as const;
+export type DebugPodKind = (typeof debugPodKinds)[number];
+
+/** What people asked for that is no part of the spec, since it is about a moment and not about how things should be. */
+export interface Wishes {
+  /** Pods older than this are replaced; ISO 8601, as are all times here. */
+  readonly restartAfter: Readonly<Partial<Record<Workload, string>>>;
+  /** Secrets are to be read from the vault once more after this. */
+  readonly syncAfter?: string;
+  /** Models that are to be gone. */
+  readonly unwantedModels: readonly string[];
+  /** At most one of a kind, gone after `until`. */
+  readonly debugPods: readonly { readonly kind: DebugPodKind; readonly until: string }[];
+}
+export const noWishes: Wishes = { restartAfter: {}, unwantedModels: [], debugPods: [] };
+
 /** What surrounds every resource of a deployment while one activity runs. */
 export interface Scope {
   readonly spec: DeploymentSpec;
@@ -42,6 +63,7 @@ export interface Scope {
   /** Since when a person wants another value: one made before that is replaced. */
   readonly rotateAfter: Readonly<Partial<Record<Rotation, Date>>>;
   readonly quarantine: Quarantine;
+  readonly wishes: Wishes;
 }
 
 /** Declares a resource; only infers types, so that `deps` and outputs are known without being written twice. */

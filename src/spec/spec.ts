@@ -333,6 +333,8 @@ export const deploymentSpecSchema = z.strictObject({
           ollama: image('docker.io/ollama/ollama:0.12.9', 'ollama'),
           cloudflared: image('docker.io/cloudflare/cloudflared:2025.11.1', 'cloudflared'),
           redis: image('docker.io/valkey/valkey:8.1-alpine', 'valkey'),
+          netshoot: image('docker.io/nicolaka/netshoot:v0.14', 'netshoot'),
+          postgresClient: image('docker.io/library/postgres:18-alpine', 'postgres'),
         })
         .prefault({})
         .describe('Images imported into the registry and deployed by digest.'),
@@ -490,6 +492,32 @@ export const deploymentSpecSchema = z.strictObject({
     .describe(
       'Whether Reloader is used, for what others mount; what is made here restarts its users anyway.',
     ),
+  drift: z
+    .strictObject({
+      rules: z
+        .array(
+          z.strictObject({
+            resource: named(
+              /^(azure|entra|cloudflare|kubernetes)\/[a-z0-9-]+$/,
+              'must be the key of a resource, such as azure/postgres-server',
+            ).describe('Key of the resource the rule is about.'),
+            path: z
+              .string()
+              .min(1)
+              .max(300)
+              .optional()
+              .describe('Field, as a difference names it, and everything below it; all fields when absent.'),
+            policy: z
+              .enum(['repair', 'report', 'adopt'])
+              .describe('repair: put right. report: tell, and leave. adopt: take into this spec.'),
+          }),
+        )
+        .max(100)
+        .default([])
+        .describe('The first rule that applies decides; where none does, what can be put right is.'),
+    })
+    .prefault({})
+    .describe('What becomes of changes that somebody else made.'),
   deletionProtection: z.boolean().default(true).describe('Refuses removal of the deployment while it is on.'),
 });
 

@@ -1,6 +1,7 @@
 /** How records lie in their tables. Whatever has a structure is kept as JSON; what is filtered or merged has a column. */
 import { createHash } from 'node:crypto';
 import type { Cause } from '../graph/request.ts';
+import { noWishes } from '../resources/scope.ts';
 import type { DeploymentSpecInput } from '../spec/spec.ts';
 import type { DeploymentMemory, DeploymentRecord, OperationRecord, Receipt, StepRecord } from './store.ts';
 import { rowKeyOf } from './tables.ts';
@@ -20,6 +21,9 @@ export interface DeploymentRow {
   readonly lastOperationId?: string;
   readonly rotateAfter?: string;
   readonly quarantine?: string;
+  readonly wishes?: string;
+  readonly pauses?: string;
+  readonly repairAfter?: string;
   readonly missedEvents?: number;
   readonly sweptAt?: string;
 }
@@ -68,6 +72,9 @@ export function toDeployment(row: DeploymentRow): DeploymentRecord {
     ...(row.lastOperationId === undefined ? {} : { lastOperationId: row.lastOperationId }),
     rotateAfter: row.rotateAfter === undefined ? {} : JSON.parse(row.rotateAfter),
     quarantine: row.quarantine === undefined ? [] : JSON.parse(row.quarantine),
+    wishes: row.wishes === undefined ? noWishes : JSON.parse(row.wishes),
+    pauses: row.pauses === undefined ? [] : JSON.parse(row.pauses),
+    repairAfter: row.repairAfter === undefined ? {} : JSON.parse(row.repairAfter),
     missedEvents: row.missedEvents ?? 0,
     ...(row.sweptAt === undefined ? {} : { sweptAt: row.sweptAt }),
     etag: etagOf(row),
@@ -78,13 +85,17 @@ export function toDeployment(row: DeploymentRow): DeploymentRecord {
 export const toMemoryColumns = ({
   rotateAfter,
   quarantine,
-  missedEvents,
-  sweptAt,
-}: DeploymentMemory): Pick<DeploymentRow, 'rotateAfter' | 'quarantine' | 'missedEvents' | 'sweptAt'> => ({
-  ...(rotateAfter === undefined ? {} : { rotateAfter: JSON.stringify(rotateAfter) }),
-  ...(quarantine === undefined ? {} : { quarantine: JSON.stringify(quarantine) }),
-  ...(missedEvents === undefined ? {} : { missedEvents }),
-  ...(sweptAt === undefined ? {} : { sweptAt }),
+  wishes,
+  pauses,
+  repairAfter,
+  ...plain
+}: DeploymentMemory): Partial<DeploymentRow> => ({
+  ...plain,
+  ...Object.fromEntries(
+    Object.entries({ rotateAfter, quarantine, wishes, pauses, repairAfter }).flatMap(([column, value]) =>
+      value === undefined ? [] : [[column, JSON.stringify(value)]],
+    ),
+  ),
 });
 
 export function toOperation(row: OperationRow, steps: readonly StepRecord[]): OperationRecord {

@@ -6,9 +6,20 @@ import type { Failure } from '../graph/failure.ts';
 import type { Finding } from '../graph/finding.ts';
 import type { Cause, OperationKind } from '../graph/request.ts';
 import type { Difference, Outputs, ResourceKey } from '../graph/resource.ts';
-import type { QuarantinedImage, Rotation } from '../resources/scope.ts';
+import type { QuarantinedImage, Rotation, Wishes } from '../resources/scope.ts';
 import type { DeploymentSpecInput } from '../spec/spec.ts';
 import type { Inbox } from './inbox.ts';
+
+/** Automation that a person has switched off for a while: it looks and tells, and writes nothing. */
+export interface Pause {
+  /** Left out: all of the deployment. */
+  readonly resource?: ResourceKey;
+  readonly reason: string;
+  /** ISO 8601, as are all times here. */
+  readonly since: string;
+  /** When it ends by itself. */
+  readonly until: string;
+}
 
 export interface DeploymentRecord {
   readonly name: string;
@@ -23,6 +34,11 @@ export interface DeploymentRecord {
   readonly rotateAfter: Readonly<Partial<Record<Rotation, string>>>;
   /** Images that failed here, oldest first. */
   readonly quarantine: readonly QuarantinedImage[];
+  readonly wishes: Wishes;
+  /** Those that have ended may still be listed. */
+  readonly pauses: readonly Pause[];
+  /** When a person last asked for a repair: differences seen before are put right whatever the policy says. */
+  readonly repairAfter: Readonly<Partial<Record<ResourceKey, string>>>;
   /** Changes that a sweep found and no event had told. */
   readonly missedEvents: number;
   /** When all of it was last looked at by the timer. */
@@ -33,7 +49,10 @@ export interface DeploymentRecord {
 
 /** What is remembered of a deployment beside its spec; left out means as it is. */
 export type DeploymentMemory = Partial<
-  Pick<DeploymentRecord, 'rotateAfter' | 'quarantine' | 'missedEvents' | 'sweptAt'>
+  Pick<
+    DeploymentRecord,
+    'rotateAfter' | 'quarantine' | 'wishes' | 'pauses' | 'repairAfter' | 'missedEvents' | 'sweptAt'
+  >
 >;
 
 /** What must hold of a deployment's entity tag before it is written, as HTTP puts it; `*` stands for any. */

@@ -10,7 +10,7 @@ import { hasCode, orAbsent } from '../../clients/cloud-failure.ts';
 import { forget, isUnderWay, submit } from '../../clients/operations.ts';
 import type { Names } from '../../naming.ts';
 import type { DeploymentSpec, ImageName } from '../../spec/spec.ts';
-import { defineResource, type Scope } from '../scope.ts';
+import { defineResource, noWishes, type Scope, type Wishes } from '../scope.ts';
 import { registry } from './registry.ts';
 import { admitted, referenceOf, type Tag, type TagPolicy, tagPolicyOf, untainted } from './tag-policy.ts';
 
@@ -37,16 +37,24 @@ export function wantedImage(image: ImageName, { source, repository, follow }: Im
   return { image, registryUri, sourceImage: path.join('/'), repository, policy, reference };
 }
 
-/** Ollama only when it runs here, Redis only when replicas have to share their sessions and there is no other. */
-export function wantedImages(spec: DeploymentSpec): readonly WantedImage[] {
+/**
+ * Ollama only when it runs here, Redis only when replicas have to share their sessions and there is no other, tools only
+ * while somebody wants to look into things by hand.
+ */
+export function wantedImages(
+  spec: DeploymentSpec,
+  { debugPods }: Pick<Wishes, 'debugPods'> = noWishes,
+): readonly WantedImage[] {
   const { images } = spec.registry;
   const wanted: Readonly<Record<ImageName, boolean>> = {
     openWebui: true,
     ollama: spec.ollama.externalUrl === undefined,
     cloudflared: true,
     redis: spec.webui.replicas > 1 && spec.webui.redisUrl === undefined,
+    netshoot: debugPods.some(({ kind }) => kind === 'netshoot'),
+    postgresClient: debugPods.some(({ kind }) => kind === 'psql'),
   };
-  return (['openWebui', 'ollama', 'cloudflared', 'redis'] as const)
+  return (['openWebui', 'ollama', 'cloudflared', 'redis', 'netshoot', 'postgresClient'] as const)
     .filter((name) => wanted[name])
     .map((name) => wantedImage(name, images[name]));
 }
@@ -93,13 +101,13 @@ export const images = defineResource<{ readonly registry: typeof registry }, Out
   async observe(scope, deps) {
     const { loginServer } = deps.registry;
     const looks = await Promise.all(
-      wantedImages(scope.spec).map(async (wanted) => ({
+      wantedImages(scope.spec, scope.wishes).map(async (wanted) => ({
         wanted,
         tags: await tagsOf(scope, loginServer, wanted),
       })),
     );
     const outputs: Outputs = {
-      ...{ openWebui: '', ollama: '', cloudflared: '', redis: '' },
+      ...{ openWebui: '', ollama: '', cloudflared: '', redis: '', netshoot: '', postgresClient: '' },
       ...Object.fromEntries(
         looks.map(({ wanted, tags }) => {
           const chosen = untainted(tags, scope.quarantine);
@@ -131,7 +139,7 @@ export const images = defineResource<{ readonly registry: typeof registry }, Out
 
   async ensure(scope, deps) {
     const { registries } = scope.clients.registries();
-    for (const wanted of wantedImages(scope.spec)) {
+    for (const wanted of wantedImages(scope.spec, scope.wishes)) {
       const operation = importKey(scope.names, wanted);
       if (
         (await tagsOf(scope, deps.registry.loginServer, wanted)).length > 0 ||
