@@ -29,7 +29,7 @@ const clientsFor = (subscriptionId: string): Clients => {
 
 const wake = createWaker((context, deployment) => wakeRun(df.getClient(context), deployment));
 
-registerApi({ store, wake });
+registerApi({ store, wake, clientsFor });
 app.eventGrid('receiveEvent', {
   extraInputs: [df.input.durableClient()],
   handler: receiveEvent(store, wake),

@@ -42,6 +42,7 @@ export const getDeployment = ({ store }: ApiDependencies): HttpHandler =>
           : {}),
         findings: resources.flatMap(({ findings = [] }) => findings).toSorted(bySeverity),
         quarantine: record.quarantine,
+        debugPods: record.wishes.debugPods,
         missedEvents: record.missedEvents,
         ...(record.sweptAt === undefined ? {} : { sweptAt: record.sweptAt }),
         resources: resources.map(({ ordinal: _, findings: __, ...resource }) => resource),

@@ -1,17 +1,19 @@
 /** The HTTP door: every route and its handler. */
 import { app } from '@azure/functions';
 import { input } from 'durable-functions';
+import { deleteDebugPod, postDebugPods } from './debug-pods.ts';
 import { deleteQuarantine } from './delete-quarantine.ts';
 import { getDeployment } from './get-deployment.ts';
 import { getEvents } from './get-events.ts';
+import { getLogs } from './get-logs.ts';
 import { getOperation } from './get-operation.ts';
 import { listDeployments } from './list-deployments.ts';
 import { postRotate } from './post-rotate.ts';
 import { putDeployment } from './put-deployment.ts';
-import type { ApiDependencies } from './respond.ts';
+import type { CloudDependencies } from './respond.ts';
 import { schema } from './schema.ts';
 
-export function registerApi(dependencies: ApiDependencies): void {
+export function registerApi(dependencies: CloudDependencies): void {
   app.http('putDeployment', {
     methods: ['PUT'],
     route: 'deployments/{name}',
@@ -33,6 +35,26 @@ export function registerApi(dependencies: ApiDependencies): void {
     authLevel: 'function',
     extraInputs: [input.durableClient()],
     handler: deleteQuarantine(dependencies),
+  });
+  app.http('postDebugPods', {
+    methods: ['POST'],
+    route: 'deployments/{name}/debug-pods',
+    authLevel: 'function',
+    extraInputs: [input.durableClient()],
+    handler: postDebugPods(dependencies),
+  });
+  app.http('deleteDebugPod', {
+    methods: ['DELETE'],
+    route: 'deployments/{name}/debug-pods/{kind}',
+    authLevel: 'function',
+    extraInputs: [input.durableClient()],
+    handler: deleteDebugPod(dependencies),
+  });
+  app.http('getLogs', {
+    methods: ['GET'],
+    route: 'deployments/{name}/logs/{workload}',
+    authLevel: 'function',
+    handler: getLogs(dependencies),
   });
   app.http('getEvents', {
     methods: ['GET'],

@@ -1,5 +1,6 @@
 /** What all routes share: their type, how they answer, and what happens when one throws. */
 import type { HttpHandler, HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions';
+import type { Clients } from '../clients/clients.ts';
 import type { Waker } from '../reactions/waker.ts';
 import type { Store } from '../store/store.ts';
 import { refuse } from './problem.ts';
@@ -8,6 +9,11 @@ export interface ApiDependencies {
   readonly store: Store;
   readonly wake: Waker;
   readonly now?: () => Date;
+}
+
+/** For routes that ask the clouds themselves. */
+export interface CloudDependencies extends ApiDependencies {
+  readonly clientsFor: (subscriptionId: string) => Clients;
 }
 
 export function respond(

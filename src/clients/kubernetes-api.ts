@@ -41,6 +41,16 @@ export interface KubernetesApi {
   mergePatch(reference: ObjectReference, patch: unknown): Promise<KubernetesObject>;
   /** Already gone is success. */
   remove(reference: ObjectReference): Promise<void>;
+  /** The end of a container's log as text, at most 1 MiB of it. `undefined` when there is no such pod. */
+  log(
+    pod: { readonly namespace: string; readonly name: string; readonly container?: string },
+    options: {
+      readonly tailLines: number;
+      readonly sinceSeconds?: number;
+      /** Of the container's run before this one. */
+      readonly previous?: boolean;
+    },
+  ): Promise<string | undefined>;
   /** An HTTP request to a Service through the API server. */
   requestService(
     service: { readonly namespace: string; readonly name: string; readonly port: number },

@@ -15,6 +15,7 @@ import { KubernetesError } from './kubernetes-api.ts';
 
 /** An API server that has not answered by then will be asked again; requests through it to a Service may take longer. */
 const TIMEOUT_MS = 25_000;
+const LARGEST_LOG_BYTES = 1_048_576;
 
 /** Reads the cluster's credentials from ARM; throws what ARM says, and `KubeconfigRefused` for what may not be believed. */
 export async function connectKubernetes(options: {
@@ -133,6 +134,21 @@ export async function kubernetesApi(
         query: { propagationPolicy: 'Background' },
       });
       if (answer.status !== 404 || errorOf(answer).reason !== 'NotFound') successOf(answer);
+    },
+    async log({ namespace, name, container }, { tailLines, sinceSeconds, previous }) {
+      const answer = await call('GET', `/api/v1/namespaces/${namespace}/pods/${name}/log`, {
+        query: {
+          container,
+          tailLines: String(tailLines),
+          limitBytes: String(LARGEST_LOG_BYTES),
+          timestamps: 'true',
+          sinceSeconds: sinceSeconds === undefined ? undefined : String(sinceSeconds),
+          previous: previous ? 'true' : undefined,
+        },
+      });
+      if (answer.status === 404 && errorOf(answer).reason === 'NotFound') return undefined;
+      // Each line begins with its time, so that no log is mistaken for JSON.
+      return String(successOf(answer));
     },
     async requestService({ namespace, name, port }, { method, path, body }) {
       const proxy = `/api/v1/namespaces/${namespace}/services/${name}:${port}/proxy${path}`;

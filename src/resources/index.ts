@@ -42,6 +42,7 @@ import { cloudflared } from './kubernetes/cloudflared.ts';
 import { config } from './kubernetes/config.ts';
 import { dataVolume } from './kubernetes/data-volume.ts';
 import { databaseLogin } from './kubernetes/database-login.ts';
+import { debugPods } from './kubernetes/debug-pods.ts';
 import { disruptionBudget } from './kubernetes/disruption-budget.ts';
 import { externalSecrets } from './kubernetes/external-secrets.ts';
 import { namespace } from './kubernetes/namespace.ts';
@@ -119,4 +120,5 @@ export const stack: readonly StackResource[] = [
   cloudflared,
   disruptionBudget,
   networkPolicy,
+  debugPods,
 ];

@@ -13,6 +13,8 @@ export interface LookRequest {
   readonly look: Look;
   /** ISO 8601. */
   readonly requestedAt: string;
+  /** It waits for nobody before this: ISO 8601. */
+  readonly notBefore?: string;
   /** Entered by the door that asks; without one, the run opens one if there is anything to tell. */
   readonly operationId?: string;
 }
@@ -63,7 +65,8 @@ export interface Inbox {
   receiveEvent(event: EventRecord): Promise<boolean>;
   /**
    * Everything that waits, oldest first, marked as taken by this batch of this run. Asked again with the same run and
-   * batch, it answers the same and what has come since; what another run took and never settled waits again.
+   * batch, it answers the same and what has come since; what another run took and never settled waits again. What is for
+   * later stays.
    */
   take(deployment: string, run: string, batch: number): Promise<readonly (LookRequest | EventRecord)[]>;
   /** Requests are gone then; each event is kept with what it led to. Answers the events. */

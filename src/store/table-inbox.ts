@@ -61,7 +61,7 @@ export function createTableInbox(open: () => Promise<TableClient>): Inbox {
       const row: InboxRow = {
         partitionKey: request.deployment,
         rowKey: rowKeyOf('request', request.id),
-        at: request.requestedAt,
+        at: request.notBefore ?? request.requestedAt,
         waits: true,
         taken: '',
         entry: JSON.stringify(request),
@@ -90,7 +90,9 @@ export function createTableInbox(open: () => Promise<TableClient>): Inbox {
     async take(deployment, run, batch) {
       const mark = `${run}/${batch}`;
       const waiting = await rowsWhere(odata`PartitionKey eq ${deployment} and waits eq ${true}`);
+      const now = new Date().toISOString();
       const free = waiting
+        .filter((row) => row.at <= now || isEvent(entryOf(row)))
         .filter(({ taken }) => taken === mark || !taken.startsWith(`${run}/`))
         .toSorted((one, other) => one.at.localeCompare(other.at))
         .slice(0, LARGEST_BATCH);

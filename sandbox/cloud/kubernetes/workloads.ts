@@ -63,7 +63,9 @@ function readLog(
   const recent = lines.filter(({ time }) => time >= since);
   const shown = tail === null ? recent : Number(tail) === 0 ? [] : recent.slice(-Number(tail));
   if (query.get('follow') !== 'true') {
-    return new Response(shown.map(print).join(''), { headers: { 'content-type': 'text/plain' } });
+    const most = Number(query.get('limitBytes') ?? Number.POSITIVE_INFINITY);
+    const text = Buffer.from(shown.map(print).join(''));
+    return new Response(text.subarray(0, most), { headers: { 'content-type': 'text/plain' } });
   }
   return follow(cluster, pod, container, shown.map(print).join(''), lines, print, signal);
 }

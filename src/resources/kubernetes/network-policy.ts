@@ -7,7 +7,7 @@
  */
 import { PROOF } from '../kinds/database-login-pod.ts';
 import { kubernetesObjects } from '../kinds/kubernetes-object.ts';
-import type { Scope } from '../scope.ts';
+import { type DebugPodKind, debugPodKinds, type Scope } from '../scope.ts';
 import { namespace } from './namespace.ts';
 import { OLLAMA_PORT } from './ollama-service.ts';
 import { WEBUI_PORT } from './open-webui-service.ts';
@@ -16,6 +16,9 @@ import { isRedisWanted, REDIS_PORT } from './redis.ts';
 const POSTGRES_PORT = 5432;
 /** https://developers.cloudflare.com/cloudflare-one/connections/connect-networks/configure-tunnels/tunnel-with-firewall/ */
 const CLOUDFLARE_EDGE_PORT = 7844;
+
+/** Name of a debug pod, and its label. */
+export const debugPodName = (kind: DebugPodKind): string => `debug-${kind}`;
 
 const app = (name: string) => ({ podSelector: { matchLabels: { app: name } } });
 const tcp = (port: number) => ({ protocol: 'TCP', port });
@@ -57,9 +60,10 @@ interface Rules {
 export function rulesOf({ spec }: Pick<Scope, 'spec'>): Readonly<Record<string, Rules>> {
   const hasOllama = spec.ollama.externalUrl === undefined;
   const hasRedis = isRedisWanted({ spec });
+  const netshoot = app(debugPodName('netshoot'));
   return {
     'open-webui': {
-      ingress: [{ from: [app('cloudflared'), apiServer], ports: [tcp(WEBUI_PORT)] }],
+      ingress: [{ from: [app('cloudflared'), netshoot, apiServer], ports: [tcp(WEBUI_PORT)] }],
       egress: [
         resolving,
         // Entra, and models for embedding from Hugging Face.
@@ -73,6 +77,7 @@ export function rulesOf({ spec }: Pick<Scope, 'spec'>): Readonly<Record<string, 
     },
     // Proves that a connection string logs in; nobody talks to it.
     [PROOF]: { ingress: [], egress: [resolving, database(spec)] },
+    ...Object.fromEntries(debugPodKinds.map((kind) => [debugPodName(kind), debugRules[kind](spec)])),
     cloudflared: {
       ingress: [],
       egress: [
@@ -85,17 +90,23 @@ export function rulesOf({ spec }: Pick<Scope, 'spec'>): Readonly<Record<string, 
     ...(hasOllama
       ? {
           ollama: {
-            ingress: [{ from: [app('open-webui'), apiServer], ports: [tcp(OLLAMA_PORT)] }],
+            ingress: [{ from: [app('open-webui'), netshoot, apiServer], ports: [tcp(OLLAMA_PORT)] }],
             // The model library.
             egress: [resolving, https],
           },
         }
       : {}),
     ...(hasRedis
-      ? { redis: { ingress: [{ from: [app('open-webui')], ports: [tcp(REDIS_PORT)] }], egress: [] } }
+      ? { redis: { ingress: [{ from: [app('open-webui'), netshoot], ports: [tcp(REDIS_PORT)] }], egress: [] } }
       : {}),
   };
 }
+
+/** While somebody looks into things by hand: nobody calls them, and only one may call everybody. */
+const debugRules: Readonly<Record<DebugPodKind, (spec: Scope['spec']) => Rules>> = {
+  netshoot: () => ({ ingress: [], egress: [{}] }),
+  psql: (spec) => ({ ingress: [], egress: [resolving, database(spec)] }),
+};
 
 export const networkPolicy = kubernetesObjects({
   key: 'kubernetes/network-policy',

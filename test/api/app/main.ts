@@ -14,6 +14,9 @@ const store = createTableStore(
 
 registerApi({
   store,
+  clientsFor: () => {
+    throw new Error('there are no clouds here');
+  },
   wake: async (context, deployment) => {
     const [request] = await store.inbox.take(deployment, 'noting', 0);
     const input = request && 'operationId' in request ? request.operationId : undefined;

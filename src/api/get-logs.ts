@@ -1,0 +1,86 @@
+/**
+ * GET /api/deployments/{name}/logs/{workload}: the end of what each pod of a workload has written, read from the cluster
+ * at this moment and kept nowhere. Whoever follows a log as it grows uses `kubectl logs -f`.
+ */
+import type { HttpHandler } from '@azure/functions';
+import { z } from 'zod';
+import { KubernetesError } from '../clients/kubernetes-api.ts';
+import { podOf } from '../resources/kinds/pods.ts';
+import { workloads } from '../resources/scope.ts';
+import { findDeployment } from './find-deployment.ts';
+import { atCloud, liveStack } from './live-stack.ts';
+import { refuse } from './problem.ts';
+import { answering, type CloudDependencies, respond } from './respond.ts';
+
+/** So many pods at most, the newest of them: an answer is to stay of a size that a terminal can show. */
+const MOST_PODS = 10;
+
+const querySchema = z.object({
+  tail: z.coerce
+    .number('must be a whole number from 1 to 2000')
+    .int('must be a whole number from 1 to 2000')
+    .min(1, 'must be a whole number from 1 to 2000')
+    .max(2000, 'must be a whole number from 1 to 2000')
+    .default(100),
+  sinceSeconds: z.coerce
+    .number('must be a whole number of seconds')
+    .int('must be a whole number of seconds')
+    .min(1, 'must be a whole number of seconds')
+    .optional(),
+  previous: z.enum(['true', 'false'], 'must be true or false').default('false'),
+});
+
+export const getLogs = (dependencies: CloudDependencies): HttpHandler =>
+  answering(async (request, context) => {
+    const record = await findDeployment(dependencies.store, request.params['name']);
+    if (!record)
+      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
+    const workload = z.enum(workloads).safeParse(request.params['workload']);
+    if (!workload.success) {
+      return refuse(request, context, 'not-found', {
+        detail: `There are logs of ${workloads.join(', ')}.`,
+      });
+    }
+    const query = querySchema.safeParse(Object.fromEntries(request.query));
+    if (!query.success) {
+      const errors = query.error.issues.map(({ path, message }) => ({ field: path.join('.'), message }));
+      return refuse(request, context, 'invalid-request', { detail: 'The query is not right.', errors });
+    }
+    const { tail: tailLines, sinceSeconds, previous } = query.data;
+    return atCloud(request, context, async () => {
+      const { names, clients } = liveStack(dependencies, record);
+      const api = await clients.kubernetes(names.resourceGroup, names.cluster);
+      const { namespace } = names;
+      const found = await api.list(
+        { apiVersion: 'v1', kind: 'Pod', namespace },
+        { labels: `app=${workload.data}` },
+      );
+      const pods = found
+        .map(podOf)
+        .toSorted((one, other) =>
+          other.metadata.creationTimestamp.localeCompare(one.metadata.creationTimestamp),
+        );
+      const logs = await Promise.all(
+        pods.slice(0, MOST_PODS).map(async ({ metadata: { name } }) => {
+          const options = {
+            tailLines,
+            previous: previous === 'true',
+            ...(sinceSeconds === undefined ? {} : { sinceSeconds }),
+          };
+          try {
+            const text = (await api.log({ namespace, name }, options)) ?? '';
+            return { pod: name, lines: text.split('\n').filter((line) => line !== '') };
+          } catch (error) {
+            // A container that has not started, or has not ended before, has no such log; the others have theirs.
+            if (!(error instanceof KubernetesError && error.status === 400)) throw error;
+            return { pod: name, lines: [], why: error.message };
+          }
+        }),
+      );
+      return respond(200, {
+        workload: workload.data,
+        pods: logs,
+        morePods: Math.max(0, pods.length - MOST_PODS),
+      });
+    });
+  });
