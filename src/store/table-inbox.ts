@@ -30,6 +30,12 @@ const rowKeyOf = (kind: 'request' | 'event', id: string): string =>
 
 const entryOf = (row: InboxRow): LookRequest | EventRecord => JSON.parse(row.entry);
 
+/** Clocks differ a little from host to host: only what was put off on purpose waits for its time. */
+function isDue(row: InboxRow, now: string): boolean {
+  const entry = entryOf(row);
+  return isEvent(entry) || entry.notBefore === undefined || entry.notBefore <= now;
+}
+
 function eventOf(row: InboxRow): EventRecord | undefined {
   const entry = entryOf(row);
   if (!isEvent(entry)) return undefined;
@@ -92,7 +98,7 @@ export function createTableInbox(open: () => Promise<TableClient>): Inbox {
       const waiting = await rowsWhere(odata`PartitionKey eq ${deployment} and waits eq ${true}`);
       const now = new Date().toISOString();
       const free = waiting
-        .filter((row) => row.at <= now || isEvent(entryOf(row)))
+        .filter((row) => isDue(row, now))
         .filter(({ taken }) => taken === mark || !taken.startsWith(`${run}/`))
         .toSorted((one, other) => one.at.localeCompare(other.at))
         .slice(0, LARGEST_BATCH);

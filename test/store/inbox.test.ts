@@ -51,6 +51,16 @@ describe('the inbox', () => {
     expect(await inbox.take(name, 'run', 1)).toEqual([]);
   });
 
+  test('keeps what was put off until its time has come', async () => {
+    const name = newDeployment();
+    const inAnHour = new Date(Date.now() + 3_600_000).toISOString();
+    await inbox.putRequest({ ...request(name, 'later', 1), notBefore: inAnHour });
+    await inbox.putRequest({ ...request(name, 'due', 1), notBefore: at(1) });
+    expect(ids(await inbox.take(name, 'run', 0))).toEqual(['due']);
+    await inbox.settle(name, 'run', () => ({ outcome: 'acted', at: at(2) }));
+    expect(ids(await inbox.take(name, 'other', 0))).toEqual([]);
+  });
+
   test('answers the same when a batch is asked for again, and what has come since', async () => {
     const name = newDeployment();
     await inbox.putRequest(request(name, 'one', 1));

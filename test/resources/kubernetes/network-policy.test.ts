@@ -21,18 +21,28 @@ const told = (list: readonly Rule[] | undefined, side: 'from' | 'to'): string[] 
   );
 
 describe('kubernetes/network-policy', () => {
-  test('people come through cloudflared, the API server through its agents, and nobody else', () => {
+  test('people come through cloudflared, the API server through its agents, and else only who looks into things by hand', () => {
     const all = rules();
     expect(Object.keys(all)).toEqual([
       'open-webui',
       'open-webui-database-login',
+      'debug-netshoot',
+      'debug-psql',
       'cloudflared',
       'ollama',
       'redis',
     ]);
-    expect(told(all['open-webui']?.ingress, 'from')).toEqual(['cloudflared:8080', 'konnectivity-agent:8080']);
-    expect(told(all['ollama']?.ingress, 'from')).toEqual(['open-webui:11434', 'konnectivity-agent:11434']);
-    expect(told(all['redis']?.ingress, 'from')).toEqual(['open-webui:6379']);
+    expect(told(all['open-webui']?.ingress, 'from')).toEqual([
+      'cloudflared:8080',
+      'debug-netshoot:8080',
+      'konnectivity-agent:8080',
+    ]);
+    expect(told(all['ollama']?.ingress, 'from')).toEqual([
+      'open-webui:11434',
+      'debug-netshoot:11434',
+      'konnectivity-agent:11434',
+    ]);
+    expect(told(all['redis']?.ingress, 'from')).toEqual(['open-webui:6379', 'debug-netshoot:6379']);
     expect(all['cloudflared']?.ingress).toEqual([]);
   });
 
@@ -77,7 +87,13 @@ describe('kubernetes/network-policy', () => {
       ollama: { externalUrl: 'http://ollama.example.com:11434' },
       webui: { redisUrl: 'rediss://cache.example.com:6380' },
     });
-    expect(Object.keys(all)).toEqual(['open-webui', 'open-webui-database-login', 'cloudflared']);
+    expect(Object.keys(all)).toEqual([
+      'open-webui',
+      'open-webui-database-login',
+      'debug-netshoot',
+      'debug-psql',
+      'cloudflared',
+    ]);
     expect(told(all['open-webui']?.egress, 'to')).toEqual([
       '*:53/udp',
       '*:53',
