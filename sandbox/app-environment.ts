@@ -1,5 +1,10 @@
 /** The settings that the app would have on Azure, with the simulated cloud behind them. */
-import { CLOUDFLARE_TOKEN_SECRET, settings } from './cloud/bootstrap.ts';
+import {
+  CLOUDFLARE_TOKEN_SECRET,
+  NOTIFICATION_SECRETS,
+  NOTIFICATION_TOPIC,
+  settings,
+} from './cloud/bootstrap.ts';
 
 export interface CloudAddresses {
   readonly proxy: string;
@@ -23,6 +28,9 @@ export function appEnvironment(cloud: CloudAddresses, storage: string): Readonly
     CLOUDFLARE_TOKEN_SECRET: `https://${vaultName}.vault.azure.net/secrets/${CLOUDFLARE_TOKEN_SECRET}`,
     FUNCTION_APP_ID: ownId('Microsoft.Web/sites', functionAppName),
     EVENT_DEAD_LETTER_STORAGE_ID: ownId('Microsoft.Storage/storageAccounts', storageAccountName),
+    NOTIFICATION_WEBHOOK_SECRET: `https://${vaultName}.vault.azure.net/secrets/${NOTIFICATION_SECRETS.url}`,
+    NOTIFICATION_SIGNING_SECRET: `https://${vaultName}.vault.azure.net/secrets/${NOTIFICATION_SECRETS.signingKey}`,
+    NOTIFICATION_TOPIC_ENDPOINT: `https://${NOTIFICATION_TOPIC.host}/api/events`,
     IDENTITY_ENDPOINT: cloud.identity.endpoint,
     IDENTITY_HEADER: cloud.identity.header,
     HTTPS_PROXY: cloud.proxy,

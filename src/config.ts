@@ -77,6 +77,19 @@ export interface Config {
   readonly eventTarget: EventTarget | undefined;
   /** ARM id of the storage account for events that could not be delivered. */
   readonly deadLetterStorageId: string | undefined;
+  /** Where it is told that a finding has appeared or gone. */
+  readonly notifications: {
+    readonly webhook:
+      | {
+          /** `https://<vault>/secrets/<name>`: its value is the URL to call. */
+          readonly urlSecret: string;
+          /** The same for the key that what is sent is signed with. */
+          readonly signingSecret: string;
+        }
+      | undefined;
+    /** Of an Event Grid topic. */
+    readonly topicEndpoint: string | undefined;
+  };
 }
 
 const secretAddress = z
@@ -112,6 +125,11 @@ const environment = z.object({
     .guid('must be the client id (GUID) of the Entra application Event Grid signs in to')
     .optional(),
   EVENT_WEBHOOK_TENANT_ID: z.guid('must be the tenant id (GUID) of that application').optional(),
+  NOTIFICATION_WEBHOOK_SECRET: secretAddress.optional(),
+  NOTIFICATION_SIGNING_SECRET: secretAddress.optional(),
+  NOTIFICATION_TOPIC_ENDPOINT: z
+    .url({ protocol: /^https$/, error: 'must be the https:// endpoint of an Event Grid topic' })
+    .optional(),
 });
 
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
@@ -134,6 +152,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     sweepSchedule: settings.SWEEP_SCHEDULE,
     eventTarget: eventTarget(settings),
     deadLetterStorageId: settings.EVENT_DEAD_LETTER_STORAGE_ID,
+    notifications: notifications(settings),
   };
 }
 
@@ -155,6 +174,22 @@ function eventTarget(settings: z.output<typeof environment>): EventTarget | unde
     throw new Error(`${missing.join(', ')}: missing; the three EVENT_WEBHOOK settings are needed together`);
   }
   return functionAppId === undefined ? undefined : { kind: 'function', functionAppId };
+}
+
+/** A webhook that cannot know who calls it would believe anybody. */
+function notifications(settings: z.output<typeof environment>): Config['notifications'] {
+  const {
+    NOTIFICATION_WEBHOOK_SECRET: urlSecret,
+    NOTIFICATION_SIGNING_SECRET: signingSecret,
+    NOTIFICATION_TOPIC_ENDPOINT: topicEndpoint,
+  } = settings;
+  if (urlSecret !== undefined && signingSecret !== undefined)
+    return { webhook: { urlSecret, signingSecret }, topicEndpoint };
+  if (urlSecret !== signingSecret) {
+    const missing = urlSecret === undefined ? 'NOTIFICATION_WEBHOOK_SECRET' : 'NOTIFICATION_SIGNING_SECRET';
+    throw new Error(`${missing}: missing; a webhook's URL and its signing key are needed together`);
+  }
+  return { webhook: undefined, topicEndpoint };
 }
 
 function storeConnection(settings: z.output<typeof environment>): StoreConnection {

@@ -28,6 +28,7 @@ describe('settings', () => {
       sweepSchedule: '0 */10 * * * *',
       eventTarget: undefined,
       deadLetterStorageId: undefined,
+      notifications: { webhook: undefined, topicEndpoint: undefined },
     });
   });
 
@@ -56,6 +57,17 @@ describe('settings', () => {
 
   test.each(Object.keys(webhook))('want the whole of a webhook, with %s', (name) => {
     expect(() => readConfig({ ...settings, ...webhook, [name]: undefined })).toThrow(`${name}: missing`);
+  });
+
+  test('say who is told of findings, and a webhook by its URL and its key together', () => {
+    const [url, key] = ['hook', 'hook-key'].map((name) => `https://kv-ctl.vault.azure.net/secrets/${name}`);
+    const topicEndpoint = 'https://evgt-ctl.eastasia-1.eventgrid.azure.net/api/events';
+    const more = { NOTIFICATION_WEBHOOK_SECRET: url, NOTIFICATION_TOPIC_ENDPOINT: topicEndpoint };
+    expect(() => readConfig({ ...settings, ...more })).toThrow('NOTIFICATION_SIGNING_SECRET: missing');
+    expect(readConfig({ ...settings, ...more, NOTIFICATION_SIGNING_SECRET: key }).notifications).toEqual({
+      webhook: { urlSecret: url, signingSecret: key },
+      topicEndpoint,
+    });
   });
 
   test.each([

@@ -31,6 +31,15 @@ export const settings: Settings = {
 /** Name of the secret in the control plane's vault that holds its Cloudflare API token. */
 export const CLOUDFLARE_TOKEN_SECRET = 'cloudflare-api-token';
 
+/** Secrets there about who is told of findings: the webhook's URL, and the key that it knows us by. */
+export const NOTIFICATION_SECRETS = {
+  url: 'notification-webhook',
+  signingKey: 'notification-signing-key',
+} as const;
+
+/** Host of somebody's webhook, reserved for examples: https://www.rfc-editor.org/rfc/rfc2606 */
+export const NOTIFICATION_HOOK_HOST = 'hooks.example.com';
+
 /** Application permissions of Microsoft Graph that an administrator granted to the control plane's identity. */
 export const CONTROL_PLANE_GRAPH_PERMISSIONS = [
   'Application.ReadWrite.OwnedBy',
@@ -40,12 +49,19 @@ export const CONTROL_PLANE_GRAPH_PERMISSIONS = [
 /** Region of the control plane's own resources. */
 export const CONTROL_PLANE_LOCATION = 'eastasia';
 
+/** An Event Grid topic for CloudEvents. */
+export const NOTIFICATION_TOPIC = {
+  id: `/subscriptions/${settings.subscriptionId}/resourceGroups/${settings.controlPlane.resourceGroup}/providers/Microsoft.EventGrid/topics/evgt-openwebui-ctl`,
+  host: `evgt-openwebui-ctl.${CONTROL_PLANE_LOCATION}-1.eventgrid.azure.net`,
+} as const;
+
 /** https://learn.microsoft.com/azure/role-based-access-control/built-in-roles */
 const ROLES = {
   owner: '8e3af657-a8ff-443c-a75c-2fe8c4bcb635',
   contributor: 'b24988ac-6180-42a0-ab88-20f7382dd24c',
   roleBasedAccessControlAdministrator: 'f58310d9-a9f6-439a-9e8d-f62e7b41a168',
   keyVaultAdministrator: '00482a5a-887f-4fb3-b363-3b7fe8e74483',
+  eventGridDataSender: 'd5a91429-5739-47e2-a06b-3470a27159e7',
   keyVaultSecretsUser: '4633458b-17de-408a-b874-0445c86b69e6',
   kubernetesServiceRbacClusterAdmin: 'b1ff04bb-8a4e-4dc4-8eb5-8693973ce19b',
 } as const;
@@ -85,6 +101,7 @@ export function bootstrapAssignments({
     ours(subscription, ROLES.contributor),
     ours(subscription, ROLES.roleBasedAccessControlAdministrator),
     ours(vault, ROLES.keyVaultSecretsUser),
+    ours(NOTIFICATION_TOPIC.id, ROLES.eventGridDataSender),
     theirs(ROLES.owner),
     // Owner has no data actions: reading a secret and kubectl need roles of their own.
     theirs(ROLES.keyVaultAdministrator),

@@ -14,6 +14,8 @@ import {
   settings as bootstrapSettings,
   CLOUDFLARE_TOKEN_SECRET,
   CONTROL_PLANE_GRAPH_PERMISSIONS,
+  NOTIFICATION_HOOK_HOST,
+  NOTIFICATION_SECRETS,
 } from './bootstrap.ts';
 import { CallLog } from './calls.ts';
 import { openCertificateAuthority } from './certificate-authority.ts';
@@ -28,6 +30,7 @@ import { createIdentityEndpoint, IDENTITY_PATH } from './identity-endpoint.ts';
 import { KeyVault } from './key-vault.ts';
 import { kubeconfigOf } from './kubernetes/kubeconfig.ts';
 import type { Neighbours } from './neighbours.ts';
+import { Notifications } from './notifications.ts';
 import { startProxy } from './proxy.ts';
 import { ContainerRegistry } from './registry.ts';
 import { Site } from './site.ts';
@@ -120,6 +123,8 @@ export async function startCloud(options: CloudOptions, composeOthers: Composer)
   // What fell due while the process was away is told now that there is somebody to listen.
   keyVault.watchExpiry();
   if (isNew) keepCloudflareToken(world, cloudflare, keyVault);
+  const notifications = new Notifications(world, neighbours);
+  if (isNew) keepNotificationSecrets(world, notifications, keyVault);
   const site = new Site(world, cloudflare, neighbours);
 
   const proxy = await startProxy(
@@ -131,6 +136,7 @@ export async function startCloud(options: CloudOptions, composeOthers: Composer)
       registry,
       cloudflare,
       ...others.services,
+      notifications,
       site,
     ],
     certificates,
@@ -142,6 +148,7 @@ export async function startCloud(options: CloudOptions, composeOthers: Composer)
     endpoints: () => endpoints,
     setFunctionApp: (app) => others.setFunctionApp(app),
     azure: others.azureDoor,
+    notifications: () => notifications.taken,
   });
   const door = createServer(
     getRequestListener(
@@ -228,6 +235,15 @@ function keepCloudflareToken(world: World, cloudflare: Cloudflare, keyVault: Key
     CLOUDFLARE_TOKEN_SECRET,
     cloudflare.createApiToken('open-webui-control-plane'),
   );
+}
+
+/** Somebody who wants to be told agreed on a key with whoever runs the control plane. */
+function keepNotificationSecrets(world: World, notifications: Notifications, keyVault: KeyVault): void {
+  const key = randomBytes(32).toString('base64');
+  const vault = `${world.settings.controlPlane.vaultName}.vault.azure.net`;
+  notifications.shareKey(key);
+  keyVault.seed(vault, NOTIFICATION_SECRETS.url, `https://${NOTIFICATION_HOOK_HOST}/open-webui`);
+  keyVault.seed(vault, NOTIFICATION_SECRETS.signingKey, `whsec_${key}`);
 }
 
 /** The secret of the identity endpoint; kept, so that a functions host outlives a restart of the cloud. */

@@ -45,6 +45,8 @@ export interface AzureDoor {
 /** What lies beyond the door besides the world itself. */
 export interface Beyond {
   endpoints(): object;
+  /** What those who want to be told of findings have been told. */
+  notifications(): readonly object[];
   setFunctionApp(app: FunctionApp | undefined): Promise<void>;
   /** Left out where another stands in for Azure. */
   readonly azure?: AzureDoor | undefined;
@@ -55,6 +57,7 @@ export function createControlDoor(world: World, entra: Entra, site: Site, beyond
   const door = new Hono();
   door.get('/health', (context) => context.json({ ok: true }));
   door.get('/endpoints', (context) => context.json(beyond.endpoints()));
+  door.get('/notifications', (context) => context.json(beyond.notifications()));
   door.get('/calls', (context) =>
     context.json(world.calls.since(Number(context.req.query('since') ?? 0) || 0)),
   );

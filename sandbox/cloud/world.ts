@@ -17,7 +17,8 @@ export type ServiceName =
   | 'registry'
   | 'kubernetes'
   | 'cloudflare'
-  | 'site';
+  | 'site'
+  | 'notifications';
 
 /** Filled in by a service while it answers, read by the record of calls. */
 export interface CallContext {

@@ -75,6 +75,19 @@ export const builtInRoles: readonly Role[] = [
     ],
   },
   {
+    guid: 'd5a91429-5739-47e2-a06b-3470a27159e7',
+    name: 'EventGrid Data Sender',
+    description: 'Allows send access to event grid events.',
+    actions: [
+      'Microsoft.Authorization/*/read',
+      'Microsoft.EventGrid/topics/read',
+      'Microsoft.EventGrid/domains/read',
+      'Microsoft.EventGrid/partnerNamespaces/read',
+      'Microsoft.Resources/subscriptions/resourceGroups/read',
+    ],
+    dataActions: ['Microsoft.EventGrid/events/send/action'],
+  },
+  {
     guid: 'f1a07417-d97a-45cb-824c-7a7467783830',
     name: 'Managed Identity Operator',
     description: 'Read and Assign User Assigned Identity.',

@@ -1,0 +1,24 @@
+/** What others are told: a finding has appeared, or has gone. */
+import type { Finding } from '../graph/finding.ts';
+
+export interface FindingChange {
+  /** The same change has the same id, however often it is told: whoever gets it twice can know. */
+  readonly id: string;
+  readonly deployment: string;
+  readonly change: 'appeared' | 'cleared';
+  /** ISO 8601. */
+  readonly at: string;
+  readonly finding: Finding;
+}
+
+/** Who is told. */
+export const channels = ['webhook', 'topic'] as const;
+export type Channel = (typeof channels)[number];
+
+/** Changes that have still to be told. */
+export interface Outbox {
+  /** Oldest first. */
+  pending(channel: Channel, top: number): Promise<readonly FindingChange[]>;
+  /** They are not told on this channel again. */
+  settle(channel: Channel, changes: readonly FindingChange[]): Promise<void>;
+}

@@ -1,0 +1,29 @@
+/** A change as a CloudEvent 1.0, for both ways of telling it: https://github.com/cloudevents/spec */
+import type { FindingChange } from './change.ts';
+
+export interface FindingEvent {
+  readonly specversion: '1.0';
+  readonly id: string;
+  readonly source: string;
+  readonly type: string;
+  readonly subject: string;
+  readonly time: string;
+  readonly datacontenttype: 'application/json';
+  readonly data: FindingChange['finding'] & { readonly deployment: string };
+}
+
+const types = {
+  appeared: 'OpenWebUI.ControlPlane.FindingAppeared',
+  cleared: 'OpenWebUI.ControlPlane.FindingCleared',
+} as const;
+
+export const cloudEventOf = ({ id, deployment, change, at, finding }: FindingChange): FindingEvent => ({
+  specversion: '1.0',
+  id,
+  source: `/deployments/${deployment}`,
+  type: types[change],
+  subject: finding.resource,
+  time: at,
+  datacontenttype: 'application/json',
+  data: { ...finding, deployment },
+});
