@@ -73,6 +73,8 @@ export interface Config {
   readonly httpsProxy: string | undefined;
   /** When everything is looked at without a reason: NCRONTAB, with seconds. */
   readonly sweepSchedule: string;
+  /** When the health of every deployment is looked at: NCRONTAB, with seconds. */
+  readonly checkSchedule: string;
   /** Undefined: nothing tells us what happens, and only the sweep looks. */
   readonly eventTarget: EventTarget | undefined;
   /** ARM id of the storage account for events that could not be delivered. */
@@ -116,8 +118,12 @@ const environment = z.object({
   HTTPS_PROXY: z.url().optional(),
   SWEEP_SCHEDULE: z
     .string()
-    .regex(/^\S+( \S+){5}$/, 'must be an NCRONTAB expression of six fields, such as 0 */10 * * * *')
-    .default('0 */10 * * * *'),
+    .regex(/^\S+( \S+){5}$/, 'must be an NCRONTAB expression of six fields, such as 0 */30 * * * *')
+    .default('0 */30 * * * *'),
+  CHECK_SCHEDULE: z
+    .string()
+    .regex(/^\S+( \S+){5}$/, 'must be an NCRONTAB expression of six fields, such as 0 */5 * * * *')
+    .default('0 */5 * * * *'),
   FUNCTION_APP_ID: armId('Microsoft.Web/sites').optional(),
   EVENT_DEAD_LETTER_STORAGE_ID: armId('Microsoft.Storage/storageAccounts').optional(),
   EVENT_WEBHOOK_SECRET: secretAddress.optional(),
@@ -150,6 +156,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     cloudflareTokenSecret: settings.CLOUDFLARE_TOKEN_SECRET,
     httpsProxy: settings.HTTPS_PROXY,
     sweepSchedule: settings.SWEEP_SCHEDULE,
+    checkSchedule: settings.CHECK_SCHEDULE,
     eventTarget: eventTarget(settings),
     deadLetterStorageId: settings.EVENT_DEAD_LETTER_STORAGE_ID,
     notifications: notifications(settings),

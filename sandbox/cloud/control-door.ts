@@ -39,6 +39,7 @@ export interface AzureDoor {
   readonly eventGrid: EventGrid;
   dials(): object;
   turnDials(wanted: unknown): void;
+  fillShare(wanted: unknown): void;
   announce(kind: Announcement): string[];
 }
 
@@ -149,6 +150,10 @@ function addAzureRoutes(door: Hono, azure: AzureDoor): void {
   door.put('/dials', async (context) => {
     azure.turnDials(await context.req.json());
     return context.json(azure.dials());
+  });
+  door.put('/shares', async (context) => {
+    azure.fillShare(await context.req.json());
+    return context.json({});
   });
   door.post('/announcements', async (context) => {
     const { kind } = z.strictObject({ kind: z.enum(announcements) }).parse(await context.req.json());

@@ -24,7 +24,8 @@ export const describeStack =
     }
   };
 
-const knownLooks = (looks: readonly StepRecord[]): KnownLooks =>
+/** What each resource told when it was last found ready. */
+export const knownLooks = (looks: readonly StepRecord[]): KnownLooks =>
   Object.fromEntries(
     looks.flatMap(({ key, state, outputs, readyAt, seenAt = readyAt }) =>
       state === 'ready' && outputs && seenAt ? [[key, { outputs, readyAt: Date.parse(seenAt) }]] : [],

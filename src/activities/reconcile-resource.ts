@@ -1,7 +1,8 @@
 /**
- * The one generic activity that moves a resource: observe, push if it is not as asked, observe again. It waits for
- * nothing and never rejects for a cloud's answer.
+ * The one generic activity that moves a resource: observe, push if it is not as asked and nothing holds that back,
+ * observe again. It waits for nothing and never rejects for a cloud's answer.
  */
+import { fromSnapshot } from '../clients/arm-snapshot.ts';
 import type { Clients } from '../clients/clients.ts';
 import { toFailure } from '../clients/cloud-failure.ts';
 import { retryable } from '../graph/failure.ts';
@@ -9,11 +10,16 @@ import type { Dependencies, DependencyOutputs, Observed, Outputs, ResourceKey } 
 import type { Activities, Did, ReconcileResult } from '../orchestrations/activities.ts';
 import type { Scope } from '../resources/scope.ts';
 import type { Store } from '../store/store.ts';
+import { holdBack } from './drift.ts';
 import type { Implementation } from './implementation.ts';
 import { loadStack } from './stack.ts';
+import { wishOf } from './wish.ts';
 
 /** Beyond this the activity gives the call up and the orchestration looks again; work already begun is found then. */
 const LONGEST_MILLISECONDS = 60_000;
+
+/** How old what a sweep reads may be. The next sweep sees what this one has missed. */
+const SNAPSHOT_MILLISECONDS = 60_000;
 
 export const reconcileResource =
   (
@@ -23,7 +29,7 @@ export const reconcileResource =
   async (input) => {
     let did: Did = 'nothing';
     const reconcile = async (): Promise<ReconcileResult> => {
-      const { spec, names, wanted, remembered } = await loadStack(store, input.deployment);
+      const { record, spec, names, wanted, remembered } = await loadStack(store, input.deployment);
       const resource = wanted.find(({ key }) => key === input.key);
       // The spec was changed after the run asked who is wanted; it asks again as soon as it takes the change up.
       if (!resource)
@@ -36,13 +42,20 @@ export const reconcileResource =
         ...remembered,
       };
       const deps = dependencyOutputs(resource.dependsOn, input.outputs);
+      const wish = wishOf(input.key, spec, record, input.outputs);
 
-      const seen = await resource.observe(scope, deps);
-      if (!mustPush(seen)) return toResult(seen, 'nothing');
+      const look = () => resource.observe(scope, deps);
+      const seen = await (input.isSweep ? lookInSweep(look) : look());
+      if (!mustPush(seen)) return toResult(seen, 'nothing', wish);
+      const { key, title } = resource;
+      const dependencies = input.outputs;
+      const wrong = { store, record, spec, key, title, dependencies, seen, wish, now: scope.now };
+      const heldBack = await holdBack(wrong);
+      if (heldBack) return heldBack;
       const differedAt = Date.now();
       did = seen.state === 'absent' ? 'created' : 'repaired';
       await resource.ensure(scope, deps, seen);
-      const after = toResult(await resource.observe(scope, deps), did);
+      const after = toResult(await look(), did, wish);
       return seen.state === 'drifted' ? { ...after, differences: seen.differences, differedAt } : after;
     };
     try {
@@ -51,6 +64,12 @@ export const reconcileResource =
       return { kind: 'failed', did, failure: toFailure(error) };
     }
   };
+
+/** What is ready may be seen so in what was read for others a moment ago; nothing else is believed of that. */
+async function lookInSweep(look: () => Promise<Observed<Outputs>>): Promise<Observed<Outputs>> {
+  const seen = await fromSnapshot(SNAPSHOT_MILLISECONDS, look);
+  return seen.state === 'ready' ? seen : look();
+}
 
 function dependencyOutputs(
   dependsOn: Dependencies,
@@ -64,13 +83,14 @@ function dependencyOutputs(
 const mustPush = (seen: Observed<Outputs>): boolean =>
   seen.state === 'absent' || seen.state === 'drifted' || seen.state === 'failed';
 
-function toResult(seen: Observed<Outputs>, did: Did): ReconcileResult {
+function toResult(seen: Observed<Outputs>, did: Did, wish: string): ReconcileResult {
   switch (seen.state) {
     case 'ready':
       return {
         kind: 'ready',
         did,
         outputs: seen.outputs,
+        wish,
         ...(seen.notices ? { notices: seen.notices } : {}),
       };
     case 'changing':

@@ -4,6 +4,7 @@ import type { ResourceKey } from '../graph/resource.ts';
 import type { Activities, StepProgress } from '../orchestrations/activities.ts';
 import type { StackResource } from '../resources/index.ts';
 import type { StepRecord, Store } from '../store/store.ts';
+import { settled } from './drift.ts';
 import type { Implementation } from './implementation.ts';
 import { loadStack, shapeOf } from './stack.ts';
 
@@ -16,13 +17,16 @@ export const recordSteps =
     try {
       const { wanted } = await loadStack(store, deployment);
       const waitsFor = new Map(shapeOf(wanted).map((node) => [node.key, node.waitsFor]));
-      const needsEarlier = steps.some((step) => isUndecided(step) || step.notices || step.failure);
+      const needsEarlier = steps.some(
+        (step) => isUndecided(step) || step.notices || step.failure || step.wish === undefined,
+      );
       const earlier = needsEarlier ? await store.lastLook(deployment) : [];
       const toRecord = ({
         startedAt,
         readyAt,
         seenAt,
         differed: _,
+        held: __,
         notices = [],
         ...step
       }: StepProgress): StepRecord => {
@@ -36,6 +40,8 @@ export const recordSteps =
         return {
           // What reads the last look meanwhile, the door for events for one, is not to know less than before.
           ...(isUndecided(step) && last?.outputs ? { outputs: last.outputs } : {}),
+          // Whatever has become of it since, that is what it was last asked for and found as.
+          ...(last?.wish === undefined ? {} : { wish: last.wish }),
           ...step,
           title: resource?.title ?? step.key,
           ordinal: wanted.findIndex(({ key }) => key === step.key),
@@ -51,11 +57,36 @@ export const recordSteps =
         operations.map(({ id }) => id),
         steps.map(toRecord),
       );
+      await settleDrift(store, deployment, operations[0]?.id, steps, new Set(waitsFor.keys()));
       return { ok: true };
     } catch (error) {
       return { ok: false, failure: toFailure(error) };
     }
   };
+
+/** What is as asked again has been put right, or was by somebody else. */
+async function settleDrift(
+  store: Store,
+  deployment: string,
+  operationId: string | undefined,
+  steps: readonly StepProgress[],
+  wanted: ReadonlySet<ResourceKey>,
+): Promise<void> {
+  const ready = new Map(steps.flatMap((step) => (step.state === 'ready' ? [[step.key, step]] : [])));
+  if (ready.size === 0) return;
+  const over = (await store.drift.unsettled(deployment)).filter(({ resource, path }) => {
+    const step = ready.get(resource);
+    if (!wanted.has(resource)) return true;
+    return step !== undefined && !(step.held ?? []).includes(path);
+  });
+  const at = new Date().toISOString();
+  if (over.length > 0) {
+    await store.drift.put(
+      deployment,
+      over.map((record) => settled(record, at, operationId)),
+    );
+  }
+}
 
 /** Until a look has an answer, what was found wrong before is still said, since when it was. */
 const isUndecided = ({ state }: StepProgress): boolean => state !== 'ready' && state !== 'failed';

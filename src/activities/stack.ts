@@ -13,6 +13,7 @@ import type { DeploymentRecord, Store } from '../store/store.ts';
 type Remembered = Pick<Scope, 'rotateAfter' | 'quarantine' | 'wishes'>;
 
 export interface LoadedStack {
+  readonly record: DeploymentRecord;
   readonly spec: DeploymentSpec;
   readonly names: Names;
   readonly wanted: readonly StackResource[];
@@ -30,7 +31,7 @@ export async function loadStack(store: Store, deployment: string): Promise<Loade
   }
   const names = namesOf(deployment, parsed.spec);
   const wanted = wantedResources({ spec: parsed.spec, names });
-  return { spec: parsed.spec, names, wanted, remembered: rememberedOf(store, record) };
+  return { record, spec: parsed.spec, names, wanted, remembered: rememberedOf(store, record) };
 }
 
 function rememberedOf(store: Store, record: DeploymentRecord): Remembered {

@@ -1,20 +1,25 @@
 /** GET /api/deployments/{name}: the spec as given, and what was seen of the stack when it was last looked at. */
 import type { HttpHandler } from '@azure/functions';
 import type { Finding, Severity } from '../graph/finding.ts';
+import { checksInShort } from './deployment-health.ts';
 import { loadDeployment } from './deployment-state.ts';
 import { findDeployment } from './find-deployment.ts';
+import { activePauses } from './post-pause.ts';
 import { refuse } from './problem.ts';
 import { type ApiDependencies, answering, deploymentUrl, operationUrl, respond } from './respond.ts';
 
 /** Its ETag is that of the spec, for If-Match: the rest of the answer changes without anybody's doing. */
-export const getDeployment = ({ store }: ApiDependencies): HttpHandler =>
+export const getDeployment = ({ store, now = () => new Date() }: ApiDependencies): HttpHandler =>
   answering(async (request, context) => {
     const record = await findDeployment(store, request.params['name']);
     if (!record) {
       return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
     }
     const { name } = record;
-    const { state, progress, resources, lastOperation } = await loadDeployment(store, record);
+    const [{ state, progress, resources, lastOperation }, checks] = await Promise.all([
+      loadDeployment(store, record),
+      store.health.checks(name),
+    ]);
     return respond(
       200,
       {
@@ -40,12 +45,14 @@ export const getDeployment = ({ store }: ApiDependencies): HttpHandler =>
               },
             }
           : {}),
+        health: checksInShort(checks),
         findings: resources.flatMap(({ findings = [] }) => findings).toSorted(bySeverity),
         quarantine: record.quarantine,
+        pauses: activePauses(record.pauses, now()),
         debugPods: record.wishes.debugPods,
         missedEvents: record.missedEvents,
         ...(record.sweptAt === undefined ? {} : { sweptAt: record.sweptAt }),
-        resources: resources.map(({ ordinal: _, findings: __, ...resource }) => resource),
+        resources: resources.map(({ ordinal: _, findings: __, wish: ___, ...resource }) => resource),
       },
       { etag: record.etag },
     );

@@ -33,7 +33,7 @@ export const getOperation = ({ store }: ApiDependencies): HttpHandler =>
         progress: countSteps(operation.steps),
         criticalPath: criticalPath(operation.steps),
         receipts: operation.receipts,
-        steps: operation.steps.map(({ ordinal: _, outputs: __, findings: ___, ...step }) => ({
+        steps: operation.steps.map(({ ordinal: _, outputs: __, findings: ___, wish: ____, ...step }) => ({
           ...step,
           seconds: secondsOf(step),
         })),

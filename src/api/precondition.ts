@@ -12,3 +12,9 @@ export function preconditionOf(headers: { get(name: string): string | null }): P
   const ifNoneMatch = tagsOf(headers.get('if-none-match'));
   return { ...(ifMatch ? { ifMatch } : {}), ...(ifNoneMatch ? { ifNoneMatch } : {}) };
 }
+
+/** Whether it holds of something that is there, with this tag. */
+export function preconditionHolds({ ifMatch, ifNoneMatch }: Precondition, etag: string): boolean {
+  const isAmong = (tags: readonly string[]): boolean => tags.includes('*') || tags.includes(etag);
+  return (ifMatch === undefined || isAmong(ifMatch)) && (ifNoneMatch === undefined || !isAmong(ifNoneMatch));
+}

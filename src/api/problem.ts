@@ -18,6 +18,7 @@ const kinds = {
   'unsupported-body': { status: 415, title: 'The body has a form that is not understood' },
   unexpected: { status: 500, title: 'Something went wrong here' },
   'not-answered': { status: 503, title: 'The cloud did not answer as it should' },
+  'not-ready': { status: 503, title: 'The app is not ready yet' },
   'not-started': { status: 503, title: 'What was asked for is stored, but the work could not be started' },
 } as const;
 

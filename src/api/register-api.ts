@@ -4,16 +4,22 @@ import { input } from 'durable-functions';
 import { deleteDebugPod, postDebugPods } from './debug-pods.ts';
 import { deleteQuarantine } from './delete-quarantine.ts';
 import { getDeployment } from './get-deployment.ts';
+import { getDrift } from './get-drift.ts';
 import { getEvents } from './get-events.ts';
 import { getLogs } from './get-logs.ts';
 import { getOperation } from './get-operation.ts';
 import { listDeployments } from './list-deployments.ts';
+import { postAccept } from './post-accept.ts';
+import { postPause, postResume } from './post-pause.ts';
+import { postRepair } from './post-repair.ts';
 import { postRotate } from './post-rotate.ts';
 import { putDeployment } from './put-deployment.ts';
+import { registerEveryday } from './register-everyday.ts';
 import type { CloudDependencies } from './respond.ts';
 import { schema } from './schema.ts';
 
 export function registerApi(dependencies: CloudDependencies): void {
+  registerEveryday(dependencies);
   app.http('putDeployment', {
     methods: ['PUT'],
     route: 'deployments/{name}',
@@ -55,6 +61,40 @@ export function registerApi(dependencies: CloudDependencies): void {
     route: 'deployments/{name}/logs/{workload}',
     authLevel: 'function',
     handler: getLogs(dependencies),
+  });
+  app.http('getDrift', {
+    methods: ['GET'],
+    route: 'deployments/{name}/drift',
+    authLevel: 'function',
+    handler: getDrift(dependencies),
+  });
+  app.http('postRepair', {
+    methods: ['POST'],
+    route: 'deployments/{name}/repair',
+    authLevel: 'function',
+    extraInputs: [input.durableClient()],
+    handler: postRepair(dependencies),
+  });
+  app.http('postAccept', {
+    methods: ['POST'],
+    route: 'deployments/{name}/accept',
+    authLevel: 'function',
+    extraInputs: [input.durableClient()],
+    handler: postAccept(dependencies),
+  });
+  app.http('postPause', {
+    methods: ['POST'],
+    route: 'deployments/{name}/pause',
+    authLevel: 'function',
+    extraInputs: [input.durableClient()],
+    handler: postPause(dependencies),
+  });
+  app.http('postResume', {
+    methods: ['POST'],
+    route: 'deployments/{name}/resume',
+    authLevel: 'function',
+    extraInputs: [input.durableClient()],
+    handler: postResume(dependencies),
   });
   app.http('getEvents', {
     methods: ['GET'],

@@ -20,6 +20,7 @@ import type { ContainerRegistryClient } from '@azure/container-registry';
 import type { SecretClient } from '@azure/keyvault-secrets';
 import type { Client as RestClient } from '@azure-rest/core-client';
 import type Cloudflare from 'cloudflare';
+import type { ActivityLog } from './activity-log.ts';
 import type { ClientLogin, LoginAnswer } from './entra-token.ts';
 import type { KubernetesApi } from './kubernetes-api.ts';
 import type { SiteAnswer } from './site.ts';
@@ -56,6 +57,8 @@ export interface Clients {
   compute(): ComputeManagementClient;
   registries(): ContainerRegistryManagementClient;
   eventGrid(): EventGridManagementClient;
+  /** Who wrote to what in the subscription, some minutes late. */
+  activityLog(): ActivityLog;
   /** Undefined where nothing is set up to receive events. */
   eventDelivery(): EventDelivery | undefined;
   /** `vaultUrl` as ARM reports it, `https://<name>.vault.azure.net/`. */

@@ -129,6 +129,8 @@ interface Refusal {
 /** Classifies whatever a cloud's SDK threw; never throws itself. */
 export function toFailure(error: unknown): Failure {
   if (error instanceof FailureError) return error.failure;
+  // Some SDKs take whatever kept a call from being made for a lost connection.
+  if (error instanceof Error && error.cause instanceof FailureError) return error.cause.failure;
   if (error instanceof KubernetesError) return ofKubernetes(error);
   const signIn = signInFailure(error);
   if (signIn) return signIn;

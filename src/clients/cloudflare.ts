@@ -1,7 +1,21 @@
 import Cloudflare from 'cloudflare';
+import { TokenBucket } from './token-bucket.ts';
+
+/**
+ * Cloudflare grants a user 1,200 calls in five minutes, over all tokens and accounts, and blocks whoever asks for more:
+ * https://developers.cloudflare.com/fundamentals/api/reference/limits. No five minutes see more than four fifths of that.
+ */
+export const createCloudflareBudget = (now?: () => number): TokenBucket =>
+  new TokenBucket('Cloudflare', { size: 660, perSecond: 1 }, now);
+
+/** How long Cloudflare blocks when it does not say. */
+const BLOCK_SECONDS = 300;
 
 /** The account's API with a token that `readToken` finds in the vault; nothing is retried here, and nothing is logged. */
-export async function createCloudflare(readToken: () => Promise<string>): Promise<Cloudflare> {
+export async function createCloudflare(
+  readToken: () => Promise<string>,
+  budget: TokenBucket,
+): Promise<Cloudflare> {
   return new Cloudflare({
     apiToken: await readToken(),
     // Left to themselves these would be read from the environment.
@@ -12,5 +26,11 @@ export async function createCloudflare(readToken: () => Promise<string>): Promis
     maxRetries: 0,
     timeout: 25_000,
     logLevel: 'off',
+    fetch: async (url, init) => {
+      await budget.take();
+      const answer = await fetch(url, init);
+      if (answer.status === 429) budget.empty(Number(answer.headers.get('retry-after')) || BLOCK_SECONDS);
+      return answer;
+    },
   });
 }

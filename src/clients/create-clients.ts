@@ -4,6 +4,7 @@ import { ContainerRegistryManagementClient } from '@azure/arm-containerregistry'
 import { ContainerServiceClient } from '@azure/arm-containerservice';
 import { EventGridManagementClient } from '@azure/arm-eventgrid';
 import { KeyVaultManagementClient } from '@azure/arm-keyvault';
+import { MonitorClient } from '@azure/arm-monitor';
 import { ManagedServiceIdentityClient } from '@azure/arm-msi';
 import { NetworkManagementClient } from '@azure/arm-network';
 import { PostgreSQLManagementFlexibleServerClient } from '@azure/arm-postgresql-flexible';
@@ -15,19 +16,26 @@ import type { TokenCredential } from '@azure/identity';
 import { SecretClient } from '@azure/keyvault-secrets';
 import type { Config } from '../config.ts';
 import { fatal, retryable } from '../graph/failure.ts';
+import { createActivityLog } from './activity-log.ts';
 import type { Clients, EventDelivery } from './clients.ts';
 import { createCloudflare } from './cloudflare.ts';
 import { requestLogin } from './entra-token.ts';
 import { rememberErrorBody } from './error-body.ts';
 import { createGraph } from './graph.ts';
 import { connectKubernetes } from './kubernetes-client.ts';
+import { createSharedLimits, type SharedLimits } from './shared-limits.ts';
 import { requestSite } from './site.ts';
 
 /** A cluster made anew under the same name has another certificate, and a Cloudflare token may be exchanged. */
 const CONNECTION_LIFETIME_MS = 300_000;
 
-/** The clients of one subscription; each is made on first use and kept. */
-export function createClients(config: Config, credential: TokenCredential, subscriptionId: string): Clients {
+/** The clients of one subscription; each is made on first use and kept. All of a process are to share their limits. */
+export function createClients(
+  config: Config,
+  credential: TokenCredential,
+  subscriptionId: string,
+  limits: SharedLimits = createSharedLimits(),
+): Clients {
   const { cloud } = config;
   const scope = `${cloud.resourceManagerAudience}/.default`;
   const pipeline = {
@@ -35,9 +43,19 @@ export function createClients(config: Config, credential: TokenCredential, subsc
     userAgentOptions: { userAgentPrefix: 'open-webui-control-plane' },
     additionalPolicies: [{ policy: rememberErrorBody, position: 'perCall' as const }],
   };
+  const arm = {
+    ...pipeline,
+    endpoint: cloud.resourceManager,
+    additionalPolicies: [
+      ...pipeline.additionalPolicies,
+      // In this order: what the snapshot answers costs nothing.
+      { policy: limits.snapshot.policy, position: 'perRetry' as const },
+      { policy: limits.arm.policy, position: 'perRetry' as const },
+    ],
+  };
   /** The two generations of the ARM SDKs take the token's scope under different names. */
-  const older = { ...pipeline, endpoint: cloud.resourceManager, credentialScopes: scope };
-  const newer = { ...pipeline, endpoint: cloud.resourceManager, credentials: { scopes: [scope] } };
+  const older = { ...arm, credentialScopes: scope };
+  const newer = { ...arm, credentials: { scopes: [scope] } };
 
   const token = async (audience: string): Promise<string> => {
     const found = await credential.getToken(audience);
@@ -46,7 +64,9 @@ export function createClients(config: Config, credential: TokenCredential, subsc
   };
   const secrets = keyed((vaultUrl) => new SecretClient(vaultUrl, credential, pipeline));
   const clusters = once(() => new ContainerServiceClient(credential, subscriptionId, newer));
-  const cloudflare = renewed(() => createCloudflare(() => readSecret(secrets, config.cloudflareTokenSecret)));
+  const cloudflare = renewed(() =>
+    createCloudflare(() => readSecret(secrets, config.cloudflareTokenSecret), limits.cloudflare),
+  );
   const storageOf = keyed((subscription) => new StorageManagementClient(credential, subscription, newer));
   const connections = keyed((address) => {
     const [resourceGroup = '', cluster = ''] = address.split('/');
@@ -74,6 +94,11 @@ export function createClients(config: Config, credential: TokenCredential, subsc
     compute: once(() => new ComputeManagementClient(credential, subscriptionId, newer)),
     registries: once(() => new ContainerRegistryManagementClient(credential, subscriptionId, newer)),
     eventGrid: once(() => new EventGridManagementClient(credential, subscriptionId, older)),
+    activityLog: once(() =>
+      createActivityLog(new MonitorClient(credential, subscriptionId, newer), async () =>
+        objectIdOf(await token(scope)),
+      ),
+    ),
     eventDelivery: once(() => eventDelivery(config, secrets, storageOf)),
     secrets,
     registryContent: keyed(

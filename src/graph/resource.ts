@@ -21,6 +21,8 @@ export interface Difference {
   readonly path: string;
   readonly wanted: Json;
   readonly found: Json;
+  /** Who made it so, where the cloud tells while it is looked at; `at` in ISO 8601. */
+  readonly by?: { readonly name: string; readonly at?: string };
 }
 
 export type Observed<Out extends Outputs> =

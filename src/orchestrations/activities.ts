@@ -66,6 +66,8 @@ export interface ReconcileInput {
   readonly outputs: Readonly<Partial<Record<ResourceKey, Outputs>>>;
   /** Milliseconds since 1970, the orchestration's time. */
   readonly now: number;
+  /** Nothing is known to have happened: what was read a moment ago for other deployments will do to find it ready. */
+  readonly isSweep?: true;
 }
 
 export type Did = 'nothing' | 'created' | 'repaired';
@@ -77,7 +79,15 @@ export type ReconcileResult = {
   /** When that was seen, milliseconds since 1970: its own effects come back as events soon after. */
   readonly differedAt?: number;
 } & (
-  | { readonly kind: 'ready'; readonly outputs: Outputs; readonly notices?: readonly Notice[] }
+  | {
+      readonly kind: 'ready';
+      readonly outputs: Outputs;
+      readonly notices?: readonly Notice[];
+      /** Paths that differ and are left alone, because of a rule, a pause or a fight. */
+      readonly held?: readonly string[];
+      /** A mark of what it was asked to be when it was found so; left out while more than held paths differs. */
+      readonly wish?: string;
+    }
   | { readonly kind: 'waiting'; readonly reason: string; readonly retryAfterSeconds?: number }
   /** A retryable failure is looked at again until the resource's patience ends; a fatal one at once ends it. */
   | { readonly kind: 'failed'; readonly failure: Failure }
@@ -94,6 +104,8 @@ export interface StepProgress {
   readonly differences?: readonly Difference[];
   readonly outputs?: Outputs;
   readonly notices?: readonly Notice[];
+  readonly held?: readonly string[];
+  readonly wish?: string;
   /** Everything that was found wrong since the run began, and when it was first seen. */
   readonly differed?: readonly { readonly path: string; readonly at: number }[];
   /** When it was first looked at. */
@@ -124,6 +136,22 @@ export interface RecordOutcomeInput {
   readonly found: readonly StepProgress[];
 }
 
+/** What one check found; `unknown` when it could not be made, and then with nothing found. */
+export interface CheckResult {
+  readonly id: string;
+  readonly title: string;
+  readonly state: 'ok' | 'failing' | 'unknown';
+  readonly why?: string;
+  readonly findings: readonly (Notice & { readonly resource: ResourceKey })[];
+}
+
+export interface RecordHealthInput {
+  readonly deployment: string;
+  /** When the round began, milliseconds since 1970. */
+  readonly at: number;
+  readonly systems: readonly { readonly system: string; readonly results: readonly CheckResult[] }[];
+}
+
 /** Name, input and output of every activity. */
 export interface Activities {
   takeRequests: (input: TakeRequestsInput) => Answered<{ readonly taken: TakenRequests }>;
@@ -134,4 +162,12 @@ export interface Activities {
   reconcileResource: (input: ReconcileInput) => ReconcileResult;
   recordSteps: (input: RecordStepsInput) => Answered<object>;
   recordOutcome: (input: RecordOutcomeInput) => Answered<object>;
+  describeChecks: (input: {
+    readonly deployment: string;
+  }) => Answered<{ readonly systems: readonly string[] }>;
+  runChecks: (input: { readonly deployment: string; readonly system: string; readonly now: number }) => {
+    readonly results: readonly CheckResult[];
+  };
+  recordHealth: (input: RecordHealthInput) => Answered<object>;
+  nameActors: (input: { readonly deployment: string; readonly now: number }) => Answered<object>;
 }

@@ -94,6 +94,8 @@ export function advance(
       ? { outputs: result.outputs, readyAt: isSecond ? (earlier.readyAt ?? now) : now, seenAt: now }
       : {}),
     ...(result.kind === 'ready' && result.notices?.length ? { notices: result.notices } : {}),
+    ...(result.kind === 'ready' && result.held?.length ? { held: result.held } : {}),
+    ...(result.kind === 'ready' && result.wish !== undefined ? { wish: result.wish } : {}),
   };
   const hasMoved = result.kind === 'ready' && !isSecond && !(isSame && record.did === 'nothing');
   // Those that have had a look follow what they depend on, at once; the others' turn comes anyway.

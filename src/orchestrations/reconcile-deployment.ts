@@ -110,6 +110,8 @@ export function* reconcileDeployment(context: OrchestrationContext): Durable<voi
       run = yield* wait(context, run, nowOf(context) + STORE_PAUSE_MILLISECONDS);
       continue;
     }
+    // What is not known yet is asked about again by the next sweep; nothing waits for it.
+    if (mayNameActors(run)) yield* call(context, 'nameActors', { deployment, now: nowOf(context) });
     // The last look into the inbox comes well after the word that it is the last.
     run = emptyRun(context.df.newGuid(deployment));
     stack = undefined;
@@ -117,6 +119,10 @@ export function* reconcileDeployment(context: OrchestrationContext): Durable<voi
     yield* waitForEvent(context, LOOK_AGAIN, nowOf(context) + LINGER_MILLISECONDS);
   }
 }
+
+/** Something was found changed, or it is time to ask again. */
+const mayNameActors = ({ beganAsSweep, progress }: Run): boolean =>
+  beganAsSweep || Object.values(progress.records).some((record) => record?.differences !== undefined);
 
 function tellPhase(context: OrchestrationContext, run: Run): void {
   const status: ReconcileStatus = {
@@ -140,7 +146,13 @@ function* reconcileRound(
 ): Durable<Run> {
   const began = nowOf(context);
   const inputs = keys.map(
-    (key): ReconcileInput => ({ deployment, key, outputs: outputsFor(stack, key, run), now: began }),
+    (key): ReconcileInput => ({
+      deployment,
+      key,
+      outputs: outputsFor(stack, key, run),
+      now: began,
+      ...(isFirstLookOfSweep(run, key) ? { isSweep: true } : {}),
+    }),
   );
   const results = yield* callAll(context, 'reconcileResource', inputs);
   const progress = results.reduce((so, result, index) => {
@@ -149,6 +161,10 @@ function* reconcileRound(
   }, run.progress);
   return { ...run, progress };
 }
+
+/** As soon as anything else than the time of day has asked, all is looked at anew. */
+const isFirstLookOfSweep = ({ beganAsSweep, kind, progress }: Run, key: ResourceKey): boolean =>
+  beganAsSweep && kind === 'sweep' && (progress.records[key]?.looks ?? 0) === 0;
 
 /** The outputs of what a resource waits for, and nothing else: payloads are persisted. */
 function outputsFor(

@@ -56,6 +56,7 @@ const labelKey = named(
 );
 const environmentVariable = named(/^[A-Z_][A-Z0-9_]*$/, 'must be an environment variable name in capitals');
 const labels = z.record(labelKey, labelValue);
+export const modelName = named(/^[a-z0-9][\w./-]*(:[\w.-]+)?$/i, 'must be a model name such as llama3.2:1b');
 
 /** Deployment names become part of many others, the shortest limit being the storage account's. */
 export const deploymentName = named(
@@ -469,10 +470,7 @@ export const deploymentSpecSchema = z.strictObject({
         .default('managed-csi')
         .describe('Kubernetes storage class of the disk with the models.'),
       storageGiB: z.number().int().min(1).max(32_767).default(50).describe('Size of that disk in GiB.'),
-      models: z
-        .array(named(/^[a-z0-9][\w./-]*(:[\w.-]+)?$/i, 'must be a model name such as llama3.2:1b'))
-        .default([])
-        .describe('Models that are to be present, such as llama3.2:1b.'),
+      models: z.array(modelName).default([]).describe('Models that are to be present, such as llama3.2:1b.'),
     })
     .prefault({})
     .describe('Ollama, which runs the models.'),

@@ -42,6 +42,13 @@ export interface OperationRow {
   readonly receipts?: string;
 }
 
+/** In the list of a deployment's operations. */
+export interface ListedOperationRow {
+  readonly partitionKey: string;
+  readonly rowKey: string;
+  readonly operationId: string;
+}
+
 export interface StepRow {
   readonly partitionKey: string;
   readonly rowKey: string;

@@ -8,6 +8,8 @@ import type { Cause, OperationKind } from '../graph/request.ts';
 import type { Difference, Outputs, ResourceKey } from '../graph/resource.ts';
 import type { QuarantinedImage, Rotation, Wishes } from '../resources/scope.ts';
 import type { DeploymentSpecInput } from '../spec/spec.ts';
+import type { DriftStore } from './drift.ts';
+import type { HealthStore } from './health.ts';
 import type { Inbox } from './inbox.ts';
 
 /** Automation that a person has switched off for a while: it looks and tells, and writes nothing. */
@@ -90,6 +92,8 @@ export interface StepRecord {
   readonly readyAt?: string;
   /** When it was last found ready. */
   readonly seenAt?: string;
+  /** A mark of what it was asked to be when it was last found so. */
+  readonly wish?: string;
 }
 
 /** That a new value of a secret has reached whoever uses it. Versions and names, never a value. */
@@ -126,6 +130,9 @@ export interface OperationRecord {
   readonly steps: readonly StepRecord[];
 }
 
+/** An operation without its steps. */
+export type OperationSummary = Omit<OperationRecord, 'steps' | 'receipts'>;
+
 export class ConflictError extends Error {
   constructor(message: string) {
     super(message);
@@ -159,6 +166,8 @@ export interface Store {
   ): Promise<void>;
   /** With its steps, in reading order of the stack. */
   findOperation(id: string): Promise<OperationRecord | undefined>;
+  /** Newest first, at most `top`. */
+  listOperations(deployment: string, top: number): Promise<readonly OperationSummary[]>;
   /** Overwrites the given steps of an operation, and the deployment's own last look at these resources. */
   recordSteps(
     deployment: string,
@@ -179,4 +188,6 @@ export interface Store {
   /** The last look at one of them. */
   findLook(deployment: string, key: ResourceKey): Promise<StepRecord | undefined>;
   readonly inbox: Inbox;
+  readonly drift: DriftStore;
+  readonly health: HealthStore;
 }

@@ -6,6 +6,7 @@ import type { StoreConnection } from '../config.ts';
 import {
   DEPLOYMENT,
   type DeploymentRow,
+  type ListedOperationRow,
   OPERATION,
   type OperationRow,
   type StepRow,
@@ -23,8 +24,10 @@ import {
   type StepRecord,
   type Store,
 } from './store.ts';
+import { createTableDrift } from './table-drift.ts';
+import { createTableHealth } from './table-health.ts';
 import { createTableInbox } from './table-inbox.ts';
-import { hasStatus, openTables, rowKeyOf } from './tables.ts';
+import { hasStatus, newestFirst, openTables, operationsOf, rowKeyOf } from './tables.ts';
 
 /** A transaction takes 100 rows and 4 MiB; so many of the largest rows fit both. */
 const ROWS_PER_TRANSACTION = 50;
@@ -101,7 +104,10 @@ export function createTableStore(connection: StoreConnection, credential: TokenC
         cause: JSON.stringify(cause),
         state: 'accepted',
       };
-      await (await tables.operations()).upsertEntity(row, 'Replace');
+      const operations = await tables.operations();
+      await operations.upsertEntity(row, 'Replace');
+      const listed = { partitionKey: operationsOf(deployment), rowKey: newestFirst(id), operationId: id };
+      await operations.upsertEntity<ListedOperationRow>(listed, 'Replace');
       const isKnown = await orNothing(
         (await tables.deployments()).updateEntity(
           { partitionKey: deployment, rowKey: DEPLOYMENT, lastOperationId: id },
@@ -115,6 +121,26 @@ export function createTableStore(connection: StoreConnection, credential: TokenC
       const rows = await rowsOf<OperationRow | StepRow>(await tables.operations(), id);
       const operation = rows.find(isOperationRow);
       return operation && toOperation(operation, toSteps(rows.filter(isStepRow)));
+    },
+
+    async listOperations(deployment, top) {
+      const operations = await tables.operations();
+      const filter = odata`PartitionKey eq ${operationsOf(deployment)}`;
+      const rows = operations.listEntities<ListedOperationRow>({ queryOptions: { filter } });
+      const listed = await firstOf<ListedOperationRow>(rows.byPage({ maxPageSize: top }), top);
+      const found = await Promise.all(
+        listed.map(async ({ operationId }) => {
+          // The record comes first, and one step is enough to know that it runs.
+          const ofIt = odata`PartitionKey eq ${operationId}`;
+          const parts = operations.listEntities<OperationRow | StepRow>({ queryOptions: { filter: ofIt } });
+          const some = await firstOf<OperationRow | StepRow>(parts.byPage({ maxPageSize: 2 }), 2);
+          const row = some.find(isOperationRow);
+          if (!row) return [];
+          const { steps: _, receipts: __, ...summary } = toOperation(row, toSteps(some.filter(isStepRow)));
+          return [summary];
+        }),
+      );
+      return found.flat();
     },
 
     async recordSteps(deployment, operationIds, steps) {
@@ -149,6 +175,8 @@ export function createTableStore(connection: StoreConnection, credential: TokenC
     },
 
     inbox: createTableInbox(tables.inbox),
+    drift: createTableDrift(tables.drift),
+    health: createTableHealth(tables.health),
   };
 }
 
@@ -173,6 +201,16 @@ async function allOf<Row>(rows: AsyncIterable<Row>): Promise<readonly Row[]> {
   const all: Row[] = [];
   for await (const row of rows) all.push(row);
   return all;
+}
+
+/** Pages that are not needed are not asked for. */
+async function firstOf<Row>(pages: AsyncIterable<readonly Row[]>, count: number): Promise<readonly Row[]> {
+  const first: Row[] = [];
+  for await (const page of pages) {
+    first.push(...page);
+    if (first.length >= count) break;
+  }
+  return first.slice(0, count);
 }
 
 async function writeSteps(

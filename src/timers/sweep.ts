@@ -9,6 +9,10 @@ import type { Store } from '../store/store.ts';
 const DAY = 86_400_000;
 /** Days that events are kept, with what they led to. */
 const KEEP_EVENTS_DAYS = 14;
+/** Days that changes of others are kept once they are over. */
+const KEEP_DRIFT_DAYS = 30;
+/** Days that it is kept which findings appeared and cleared. */
+const KEEP_HEALTH_DAYS = 14;
 
 export const sweep =
   (store: Store, wake: Waker): TimerHandler =>
@@ -19,6 +23,8 @@ export const sweep =
       context,
       async (name) => {
         await store.inbox.forgetEvents(name, new Date(now - KEEP_EVENTS_DAYS * DAY));
+        await store.drift.forget(name, new Date(now - KEEP_DRIFT_DAYS * DAY));
+        await store.health.forget(name, new Date(now - KEEP_HEALTH_DAYS * DAY));
         await store.inbox.putRequest({
           id: 'sweep',
           deployment: name,

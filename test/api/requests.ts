@@ -89,9 +89,9 @@ export class Api {
   }
 }
 
-async function call(
+export async function call(
   handler: HttpHandler,
-  method: 'GET' | 'PUT' | 'POST' | 'DELETE',
+  method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE',
   path: string,
   params: Record<string, string>,
   { headers = {}, body, query = {} }: RequestOptions = {},

@@ -1,9 +1,10 @@
 /** What surrounds a resource when nobody asked for a rotation and no image has failed yet. */
 import { noWishes, type QuarantinedImage, type Scope } from '../../src/resources/scope.ts';
 
-export function surroundings(
-  rotateAfter: Scope['rotateAfter'] = {},
-): Pick<Scope, 'rotateAfter' | 'quarantine' | 'wishes'> & {
+export function surroundings(rotateAfter: Scope['rotateAfter'] = {}): Pick<
+  Scope,
+  'rotateAfter' | 'quarantine' | 'wishes'
+> & {
   readonly quarantined: Omit<QuarantinedImage, 'since'>[];
 } {
   const quarantined: Omit<QuarantinedImage, 'since'>[] = [];

@@ -24,7 +24,7 @@ export interface Sample {
  * At three hundred times real speed a sweep would come every two seconds, and do what a test has just asked for. Suites
  * that want sweeps ask for them.
  */
-const NO_SWEEP = { SWEEP_SCHEDULE: '0 0 0 1 1 *' };
+const NO_SWEEP = { SWEEP_SCHEDULE: '0 0 0 1 1 *', CHECK_SCHEDULE: '0 0 0 1 1 *' };
 
 export async function startSample(options: {
   speed: number;

@@ -14,6 +14,7 @@ import type {
   VaultResources,
 } from '../neighbours.ts';
 import type { Service, World } from '../world.ts';
+import { activityLogTypes } from './activity-log.ts';
 import { agentPoolTypes } from './agent-pools.ts';
 import { authorizationTypes } from './authorization.ts';
 import { placeBootstrapResources } from './bootstrap-resources.ts';
@@ -40,7 +41,7 @@ import { privateEndpointTypes } from './private-endpoints.ts';
 import { privateEndpointConnections } from './private-link.ts';
 import { resourceTypes } from './resources.ts';
 import { Rights } from './rights.ts';
-import { createStorageAccounts, storageTypes } from './storage.ts';
+import { createStorageAccounts, fillShare, storageTypes } from './storage.ts';
 import { storageContainerTypes } from './storage-containers.ts';
 import { type FunctionApp, FunctionApps, webTypes } from './web.ts';
 
@@ -63,6 +64,8 @@ export interface Arm extends Service {
   turn(dial: DialName, on: boolean): void;
   /** Turns several by name; throws ZodError on a dial that is not there. */
   turnDials(wanted: unknown): void;
+  /** Says how much of a file share is in use; throws RangeError when there is no such share. */
+  fillShare(wanted: unknown): void;
   /** News of AKS; ids of the clusters that were told. Throws RangeError when there is none. */
   announce(kind: Announcement): string[];
   /** Tells ARM where the control plane's functions answer; undefined when the host is down. */
@@ -97,6 +100,7 @@ export function createArm(world: World, neighbours: ArmNeighbours, directory: st
     postgresqlTypes(engine),
     webTypes(apps),
     eventGridTypes(apps),
+    activityLogTypes,
   ];
   for (const some of types) frame.catalogue.add(some);
   lockNodeGroups(frame);
@@ -121,6 +125,7 @@ export function createArm(world: World, neighbours: ArmNeighbours, directory: st
     dials: () => allDials(dials),
     turn: (dial, on) => dials.set(dial, on),
     turnDials: (wanted) => turnDials(dials, wanted),
+    fillShare: (wanted) => fillShare(frame, wanted),
     announce: (kind) => announce(frame, kind),
     setFunctionApp: (app) => apps.set(app),
     close: async () => {

@@ -24,7 +24,10 @@ export const STORAGE_API_VERSIONS = [
   '2023-01-01',
 ];
 export const STORAGE_ACCOUNTS = 'Microsoft.Storage/storageAccounts';
-const SHARES = `${STORAGE_ACCOUNTS}/fileServices/shares`;
+const FILE_SERVICES = `${STORAGE_ACCOUNTS}/fileServices`;
+const SHARES = `${FILE_SERVICES}/shares`;
+/** What is in a share is not simulated; how much it is, is said through the control door. */
+export const SHARE_USAGE = 'arm/share-usage';
 
 const skuSchema = z.strictObject({
   name: z.enum([
@@ -282,22 +285,63 @@ export function requireAccountReady(frame: Frame, stored: Stored | undefined): v
   );
 }
 
-/** `default` always exists. */
-const fileServices: ResourceType = {
-  type: `${STORAGE_ACCOUNTS}/fileServices`,
+const smbSetting = z.strictObject({
+  versions: z.string().optional(),
+  authenticationMethods: z.string().optional(),
+  ...inert('kerberosTicketEncryption', 'channelEncryption', 'multichannel', 'encryptionInTransit'),
+});
+const fileServiceBody = z.strictObject({
+  ...childMembers,
+  properties: z
+    .strictObject({
+      protocolSettings: z.strictObject({ smb: smbSetting.optional(), ...inert('nfs') }).optional(),
+      ...inert('shareDeleteRetentionPolicy', 'cors'),
+    })
+    .optional(),
+});
+type FileService = { properties: NonNullable<z.infer<typeof fileServiceBody>['properties']> & Json };
+
+/** `default` always exists. Without settings of its own it allows every version and method, and lists none. */
+const fileServices: ResourceType<FileService, Json, z.infer<typeof fileServiceBody>> = {
+  type: FILE_SERVICES,
   apiVersions: STORAGE_API_VERSIONS,
   scope: 'resource-group',
+  isBuiltIn: true,
+  body: fileServiceBody,
+  put: (call, input) => {
+    if (call.name !== 'default') {
+      throw new Refusal(400, 'InvalidResourceName', "The file service of an account is named 'default'.");
+    }
+    requireAccountReady(call.frame, call.frame.store.get(call.parentId));
+    return { body: { properties: { ...input.properties } as FileService['properties'] } };
+  },
   get: (call) =>
-    call.frame.store.get(call.parentId) && call.name === 'default' ? describeService(call.id) : undefined,
-  list: (call) => [describeService(`${call.id}/fileServices/default`)],
+    call.frame.store.get(call.parentId) && call.name === 'default'
+      ? describeService(call.frame, call.id)
+      : undefined,
+  list: (call) => [describeService(call.frame, `${call.id}/fileServices/default`)],
 };
 
-const describeService = (id: string): Json => ({
+const describeService = (frame: Frame, id: string): Json => ({
   id,
   name: 'default',
-  type: `${STORAGE_ACCOUNTS}/fileServices`,
-  properties: { shareDeleteRetentionPolicy: { enabled: true, days: 7 } },
+  type: FILE_SERVICES,
+  properties: {
+    shareDeleteRetentionPolicy: { enabled: true, days: 7 },
+    protocolSettings: { smb: {} },
+    ...frame.store.get<FileService>(id)?.body.properties,
+  },
 });
+
+/** Why the account does not take its key over SMB 3, which is what the driver mounts with. */
+function smbProblem(frame: Frame, accountId: string): string | undefined {
+  const service = frame.store.get<FileService>(`${accountId}/fileServices/default`);
+  const { versions, authenticationMethods } = service?.body.properties.protocolSettings?.smb ?? {};
+  if (versions && !versions.includes('SMB3')) return `SMB 3 is not among the versions ${versions}`;
+  return authenticationMethods && !authenticationMethods.includes('NTLMv2')
+    ? `NTLMv2 is not among the authentication methods ${authenticationMethods}`
+    : undefined;
+}
 
 const shareProperties = z.strictObject({
   shareQuota: z.int().min(1).max(102_400).optional(),
@@ -358,7 +402,29 @@ const shares: ResourceType<Share, Json, z.infer<typeof shareBody>> = {
   patchBody: shareBody,
   patch: (_call, input, before) => ({ body: mergePatch(before.body, input) as Share }),
   remove: () => ({}),
+  // Only when asked for, https://learn.microsoft.com/rest/api/storagerp/file-shares/get
+  get: ({ frame, id, url }) => {
+    const share = frame.store.get<Share>(id);
+    if (!share) return undefined;
+    const shown = frame.show(share);
+    if (url.searchParams.get('$expand') !== 'stats') return shown;
+    const shareUsageBytes = frame.world.table<number>(SHARE_USAGE).get(id.toLowerCase()) ?? 0;
+    return { ...shown, properties: { ...share.body.properties, shareUsageBytes } };
+  },
 };
+
+/** Throws RangeError when there is no such share. */
+export function fillShare(frame: Frame, wanted: unknown): void {
+  const { account, share, usedBytes } = z
+    .strictObject({ account: z.string(), share: z.string(), usedBytes: z.int().nonnegative() })
+    .parse(wanted);
+  const found = frame.store.ofType<Share>(SHARES).find(({ id }) => isShareOf(id, account, share));
+  if (!found) throw new RangeError(`there is no share ${share} in an account ${account}`);
+  frame.world.table<number>(SHARE_USAGE).set(found.id.toLowerCase(), usedBytes);
+}
+
+const isShareOf = (id: string, account: string, share: string): boolean =>
+  id.toLowerCase().endsWith(`/${account}/fileservices/default/shares/${share}`.toLowerCase());
 
 const storageProvider: ResourceType = {
   type: 'Microsoft.Storage',
@@ -431,6 +497,8 @@ export function createStorageAccounts(frame: Frame, network: Network): StorageAc
       if (account.body.properties.allowSharedKeyAccess === false) {
         return failed(13, 'Permission denied', 'access with the shared key is disabled');
       }
+      const refused = smbProblem(frame, account.id);
+      if (refused) return failed(13, 'Permission denied', refused);
       const { key1, key2 } = account.hidden.keys;
       if (key !== key1 && key !== key2)
         return failed(13, 'Permission denied', 'the key is not one of the account');

@@ -20,6 +20,7 @@ import { nodes, poolOfNode } from './controllers/nodes.ts';
 import { replicaSets } from './controllers/replica-sets.ts';
 import { scheduler } from './controllers/scheduler.ts';
 import { services } from './controllers/services.ts';
+import { volumeGrowth } from './controllers/volume-growth.ts';
 import { volumes } from './controllers/volumes.ts';
 import type { Surroundings } from './processes/process.ts';
 import { ServiceTraffic } from './service-traffic.ts';
@@ -85,6 +86,7 @@ export class KubernetesCluster {
       deployments,
       replicaSets,
       volumes,
+      volumeGrowth,
       scheduler,
       (context) => this.kubelet.reconcile(context),
       services,

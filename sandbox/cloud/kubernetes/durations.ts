@@ -53,6 +53,10 @@ export const CREATE_CONTAINER = 1 * SECOND;
 export const ATTACH_DISK = 12 * SECOND;
 /** CreateVolume of disk.csi.azure.com. */
 export const PROVISION_DISK = 4 * SECOND;
+/** ControllerExpandVolume of disk.csi.azure.com: a disk that stays attached while it grows. */
+export const EXPAND_DISK = 10 * SECOND;
+/** NodeExpandVolume: the node sees the larger disk and grows the file system on it. */
+export const GROW_FILE_SYSTEM = 5 * SECOND;
 export const MOUNT_SHARE = 2 * SECOND;
 
 /** Kubelet: image pull and crash back-off start here and double (pkg/kubelet/kubelet.go). */

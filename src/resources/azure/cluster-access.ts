@@ -9,7 +9,7 @@ import { cluster } from './cluster.ts';
 
 const LOOK_AGAIN_SECONDS = 15;
 
-const grant = async (scope: Scope, clusterId: string): Promise<Grant> => ({
+export const clusterGrant = async (scope: Pick<Scope, 'clients'>, clusterId: string): Promise<Grant> => ({
   role: 'Azure Kubernetes Service RBAC Cluster Admin',
   scope: clusterId,
   principalId: await scope.clients.ownPrincipalId(),
@@ -21,7 +21,7 @@ export const clusterAccess = defineResource<{ readonly cluster: typeof cluster }
   dependsOn: { cluster },
 
   async observe(scope, deps) {
-    if (!(await findGrant(scope, await grant(scope, deps.cluster.id)))) return { state: 'absent' };
+    if (!(await findGrant(scope, await clusterGrant(scope, deps.cluster.id)))) return { state: 'absent' };
     const kubernetes = await scope.clients.kubernetes(scope.names.resourceGroup, deps.cluster.name);
     try {
       await kubernetes.list({ apiVersion: 'v1', kind: 'Namespace' });
@@ -37,10 +37,10 @@ export const clusterAccess = defineResource<{ readonly cluster: typeof cluster }
   },
 
   async ensure(scope, deps) {
-    await addGrant(scope, await grant(scope, deps.cluster.id));
+    await addGrant(scope, await clusterGrant(scope, deps.cluster.id));
   },
 
   async remove(scope, deps) {
-    if (deps.cluster) await removeGrant(scope, await grant(scope, deps.cluster.id));
+    if (deps.cluster) await removeGrant(scope, await clusterGrant(scope, deps.cluster.id));
   },
 });

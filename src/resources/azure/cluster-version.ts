@@ -3,9 +3,9 @@
  * supported. It writes nothing: which version the cluster runs is the spec's to say, and upgrading it is a decision.
  * https://learn.microsoft.com/azure/aks/supported-kubernetes-versions
  */
-import type { KubernetesVersion } from '@azure/arm-containerservice';
+import type { KubernetesVersion, ManagedCluster } from '@azure/arm-containerservice';
 import type { Notice } from '../../graph/finding.ts';
-import { defineResource } from '../scope.ts';
+import { defineResource, type Scope } from '../scope.ts';
 import { cluster } from './cluster.ts';
 
 const DEFAULT_PLAN = 'KubernetesOfficial';
@@ -78,6 +78,28 @@ export function versionNotices({ version, supportPlan, upgrades, listed }: Versi
   return notices;
 }
 
+/** Asks AKS about the version of a cluster as it was found. */
+export async function lookAtVersion(
+  { clients, names, spec }: Pick<Scope, 'clients' | 'names' | 'spec'>,
+  found: ManagedCluster,
+): Promise<{ readonly version: string; readonly notices: readonly Notice[] }> {
+  const { managedClusters } = clients.clusters();
+  const [profile, listed] = await Promise.all([
+    managedClusters.getUpgradeProfile(names.resourceGroup, names.cluster),
+    managedClusters.listKubernetesVersions(spec.location),
+  ]);
+  const version = found.currentKubernetesVersion ?? found.kubernetesVersion ?? '';
+  const notices = versionNotices({
+    version,
+    supportPlan: found.supportPlan,
+    upgrades: (profile.controlPlaneProfile.upgrades ?? []).flatMap(({ kubernetesVersion, isPreview }) =>
+      kubernetesVersion && !isPreview ? [kubernetesVersion] : [],
+    ),
+    listed: listed.values ?? [],
+  });
+  return { version, notices };
+}
+
 export const clusterVersion = defineResource<
   { readonly cluster: typeof cluster },
   { readonly version: string }
@@ -88,22 +110,8 @@ export const clusterVersion = defineResource<
 
   async observe(scope, deps) {
     const { managedClusters } = scope.clients.clusters();
-    const { resourceGroup } = scope.names;
-    const { name } = deps.cluster;
-    const [found, profile, listed] = await Promise.all([
-      managedClusters.get(resourceGroup, name),
-      managedClusters.getUpgradeProfile(resourceGroup, name),
-      managedClusters.listKubernetesVersions(scope.spec.location),
-    ]);
-    const version = found.currentKubernetesVersion ?? found.kubernetesVersion ?? '';
-    const notices = versionNotices({
-      version,
-      supportPlan: found.supportPlan,
-      upgrades: (profile.controlPlaneProfile.upgrades ?? []).flatMap(({ kubernetesVersion, isPreview }) =>
-        kubernetesVersion && !isPreview ? [kubernetesVersion] : [],
-      ),
-      listed: listed.values ?? [],
-    });
+    const found = await managedClusters.get(scope.names.resourceGroup, deps.cluster.name);
+    const { version, notices } = await lookAtVersion(scope, found);
     return { state: 'ready', outputs: { version }, notices };
   },
 

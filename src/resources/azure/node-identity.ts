@@ -65,10 +65,13 @@ export function obstacle(found: ManagedCluster): { code: string; message: string
 }
 
 /** AKS tags each scale set with its pool; their names are not ours to guess. */
-const poolOf = (scaleSet: VirtualMachineScaleSet): string | undefined =>
+export const poolOf = (scaleSet: VirtualMachineScaleSet): string | undefined =>
   Object.entries(scaleSet.tags ?? {}).find(([name]) => name.toLowerCase() === 'aks-managed-poolname')?.[1];
 
-async function scaleSetsOf(scope: Scope, nodeResourceGroup: string): Promise<VirtualMachineScaleSet[]> {
+export async function scaleSetsOf(
+  scope: Pick<Scope, 'clients'>,
+  nodeResourceGroup: string,
+): Promise<VirtualMachineScaleSet[]> {
   const found: VirtualMachineScaleSet[] = [];
   for await (const scaleSet of scope.clients.compute().virtualMachineScaleSets.list(nodeResourceGroup)) {
     if (poolOf(scaleSet) !== undefined) found.push(scaleSet);

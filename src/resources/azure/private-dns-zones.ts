@@ -31,15 +31,19 @@ const linkedTo = (zoneName: string): string => `${zoneName}.link.virtualNetwork`
 /** Each zone has operations of its own. */
 const operationOn = (zoneName: string) => `${key}/${zoneName}` as const;
 
-interface Look {
+export interface ZoneLook {
   readonly zoneName: string;
   readonly zone: PrivateZone | undefined;
   readonly link: VirtualNetworkLink | undefined;
 }
 
-const linkName = (scope: Scope): string => `link-${scope.names.deployment}`;
+const linkName = (scope: Pick<Scope, 'names'>): string => `link-${scope.names.deployment}`;
 
-async function look(scope: Scope, zoneName: string): Promise<Look> {
+/** A zone and its link to the deployment's network. */
+export async function lookAtZone(
+  scope: Pick<Scope, 'clients' | 'names'>,
+  zoneName: string,
+): Promise<ZoneLook> {
   const { privateZones, virtualNetworkLinks } = scope.clients.privateDns();
   const { resourceGroup } = scope.names;
   const zone = await orAbsent(privateZones.get(resourceGroup, zoneName));
@@ -47,8 +51,8 @@ async function look(scope: Scope, zoneName: string): Promise<Look> {
   return { zoneName, zone, link };
 }
 
-const lookAll = (scope: Scope): Promise<[Look, Look]> =>
-  Promise.all([look(scope, scope.names.fileZone), look(scope, scope.names.postgresZone)]);
+const lookAll = (scope: Scope): Promise<[ZoneLook, ZoneLook]> =>
+  Promise.all([lookAtZone(scope, scope.names.fileZone), lookAtZone(scope, scope.names.postgresZone)]);
 
 type Thing = PrivateZone | VirtualNetworkLink | undefined;
 
@@ -59,7 +63,7 @@ const changing = (reason: string) =>
   ({ state: 'changing', reason, retryAfterSeconds: LOOK_AGAIN_SECONDS }) as const;
 
 /** `<zone>` when it is missing, `<zone>.link…` when only the link is. */
-function wrongWith(scope: Scope, { zoneName, zone, link }: Look, vnetId: string): Difference[] {
+function wrongWith(scope: Scope, { zoneName, zone, link }: ZoneLook, vnetId: string): Difference[] {
   if (!zone) return [{ path: zoneName, wanted: 'a zone', found: null }];
   if (!link) return [{ path: `${zoneName}.link`, wanted: vnetId, found: null }];
   return [

@@ -47,7 +47,7 @@ const keyNamed = (name: KeyName, keys: readonly StorageAccountKey[]): AccountKey
 };
 
 /** Both keys of the account. Throws a fatal failure when it has none. */
-export async function keysOf(scope: Scope, account: string): Promise<AccountKeys> {
+export async function keysOf(scope: Pick<Scope, 'clients' | 'names'>, account: string): Promise<AccountKeys> {
   const { resourceGroup } = scope.names;
   const { keys = [] } = await scope.clients.storage().storageAccounts.listKeys(resourceGroup, account);
   const [key1, key2] = [keyNamed('key1', keys), keyNamed('key2', keys)];
@@ -114,8 +114,10 @@ function judge(scope: Scope, keys: AccountKeys, found: KeyVaultSecret | undefine
   return { wish: { ...kept, value: next.value, tags }, due };
 }
 
-export const readAccountKey = (scope: Scope, vaultUrl: string): Promise<KeyVaultSecret | undefined> =>
-  findSecret(scope, vaultUrl, ACCOUNT_KEY);
+export const readAccountKey = (
+  scope: Pick<Scope, 'clients'>,
+  vaultUrl: string,
+): Promise<KeyVaultSecret | undefined> => findSecret(scope, vaultUrl, ACCOUNT_KEY);
 
 export const storageCredentials = defineResource<
   { readonly vault: typeof vaultRoles; readonly account: typeof storageAccount },

@@ -12,11 +12,12 @@ import { keyVault } from './key-vault.ts';
 
 const LOOK_AGAIN_SECONDS = 15;
 
-const grants = async (
-  scope: Scope,
+/** The cluster's identity's, then the control plane's own. */
+export const vaultGrants = async (
+  scope: Pick<Scope, 'clients' | 'spec'>,
   vaultId: string,
   identityPrincipalId: string,
-): Promise<readonly Grant[]> => [
+): Promise<readonly [Grant, Grant]> => [
   {
     role: scope.spec.identity.vaultRole,
     scope: vaultId,
@@ -36,7 +37,7 @@ export const vaultRoles = defineResource<
 
   async observe(scope, deps) {
     const outputs = { vaultUrl: deps.vault.url };
-    const wanted = await grants(scope, deps.vault.id, deps.identity.principalId);
+    const wanted = await vaultGrants(scope, deps.vault.id, deps.identity.principalId);
     const found = await Promise.all(wanted.map((grant) => findGrant(scope, grant)));
     if (found.every((assignment) => !assignment)) return { state: 'absent' };
     const differences: Difference[] = wanted
@@ -61,14 +62,14 @@ export const vaultRoles = defineResource<
   },
 
   async ensure(scope, deps) {
-    for (const grant of await grants(scope, deps.vault.id, deps.identity.principalId)) {
+    for (const grant of await vaultGrants(scope, deps.vault.id, deps.identity.principalId)) {
       if (!(await findGrant(scope, grant))) await addGrant(scope, grant);
     }
   },
 
   async remove(scope, deps) {
     if (!deps.vault || !deps.identity) return;
-    for (const grant of await grants(scope, deps.vault.id, deps.identity.principalId))
+    for (const grant of await vaultGrants(scope, deps.vault.id, deps.identity.principalId))
       await removeGrant(scope, grant);
   },
 });

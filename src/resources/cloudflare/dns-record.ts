@@ -19,14 +19,18 @@ type DnsRecord = z.output<typeof recordSchema>;
 /** Only one of these may stand at a name; other types do not decide where requests go. */
 const addressTypes = new Set(['A', 'AAAA', 'CNAME']);
 
-async function find({ clients, spec }: Scope): Promise<readonly DnsRecord[]> {
+export async function findRecords({
+  clients,
+  spec,
+}: Pick<Scope, 'clients' | 'spec'>): Promise<readonly DnsRecord[]> {
   const api = await clients.cloudflare();
   const { zoneId, hostName } = spec.tunnel;
   const { result } = await api.dns.records.list({ zone_id: zoneId, name: { exact: hostName } });
   return result.map((record) => recordSchema.parse(record)).filter(({ type }) => addressTypes.has(type));
 }
 
-const isOurs = ({ comment }: DnsRecord, { names }: Scope): boolean => comment === markOf(names.deployment);
+export const isOurRecord = ({ comment }: DnsRecord, { names }: Pick<Scope, 'names'>): boolean =>
+  comment === markOf(names.deployment);
 
 const wishOf = ({ spec, names }: Scope, tunnelId: string) => ({
   type: 'CNAME' as const,
@@ -46,8 +50,8 @@ export const dnsRecord = defineResource({
 
   async observe(scope, deps) {
     const { hostName } = scope.spec.tunnel;
-    const records = await find(scope);
-    const foreign = records.find((record) => !isOurs(record, scope));
+    const records = await findRecords(scope);
+    const foreign = records.find((record) => !isOurRecord(record, scope));
     if (foreign) {
       return {
         state: 'foreign',
@@ -66,15 +70,15 @@ export const dnsRecord = defineResource({
   async ensure(scope, deps) {
     const { records } = (await scope.clients.cloudflare()).dns;
     const record = { zone_id: scope.spec.tunnel.zoneId, ...wishOf(scope, deps.tunnel.id) };
-    const [found] = (await find(scope)).filter((candidate) => isOurs(candidate, scope));
+    const [found] = (await findRecords(scope)).filter((candidate) => isOurRecord(candidate, scope));
     if (found) await records.edit(found.id, record);
     else await records.create(record);
   },
 
   async remove(scope) {
     const { records } = (await scope.clients.cloudflare()).dns;
-    for (const record of await find(scope)) {
-      if (isOurs(record, scope)) await records.delete(record.id, { zone_id: scope.spec.tunnel.zoneId });
+    for (const record of await findRecords(scope)) {
+      if (isOurRecord(record, scope)) await records.delete(record.id, { zone_id: scope.spec.tunnel.zoneId });
     }
   },
 });

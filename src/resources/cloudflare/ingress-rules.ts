@@ -19,7 +19,7 @@ export const siteService = ({ namespace }: Pick<Names, 'namespace'>): string =>
 
 /** A new tunnel has no configuration at all. */
 export async function readConfiguration(
-  { clients, spec }: Scope,
+  { clients, spec }: Pick<Scope, 'clients' | 'spec'>,
   tunnelId: string,
 ): Promise<TunnelConfiguration> {
   const api = await clients.cloudflare();
@@ -29,8 +29,10 @@ export async function readConfiguration(
   return configurationSchema.parse(config ?? {});
 }
 
-export const readIngress = async (scope: Scope, tunnelId: string): Promise<readonly IngressRule[]> =>
-  (await readConfiguration(scope, tunnelId)).ingress ?? [];
+export const readIngress = async (
+  scope: Pick<Scope, 'clients' | 'spec'>,
+  tunnelId: string,
+): Promise<readonly IngressRule[]> => (await readConfiguration(scope, tunnelId)).ingress ?? [];
 
 const isCatchAll = ({ hostname, path }: IngressRule): boolean => !path && (!hostname || hostname === '*');
 

@@ -22,16 +22,19 @@ import type { Scope } from '../scope.ts';
 import { defineResource } from '../scope.ts';
 import { tunnel } from './tunnel.ts';
 
-const NAME = 'cf-tunnel-token';
+export const TUNNEL_TOKEN_SECRET = 'cf-tunnel-token';
 
 /** Cloudflare gives the token again whenever asked, so the vault's copy can be compared and mended. */
-async function tokenOf({ clients, spec }: Scope, tunnelId: string): Promise<string> {
+export async function tokenOf(
+  { clients, spec }: Pick<Scope, 'clients' | 'spec'>,
+  tunnelId: string,
+): Promise<string> {
   const { cloudflared } = (await clients.cloudflare()).zeroTrust.tunnels;
   return cloudflared.token.get(tunnelId, { account_id: spec.tunnel.accountId });
 }
 
 const wishOf = ({ spec }: Scope, value: string) => ({
-  name: NAME,
+  name: TUNNEL_TOKEN_SECRET,
   contentType: 'text/plain',
   value,
   lifetimeMonths: spec.vault.secretLifetimeMonths,
@@ -43,7 +46,7 @@ export const tunnelToken = defineResource({
   dependsOn: { tunnel, vault: vaultRoles },
 
   async observe(scope, { tunnel, vault }) {
-    const found = await findSecret(scope, vault.vaultUrl, NAME);
+    const found = await findSecret(scope, vault.vaultUrl, TUNNEL_TOKEN_SECRET);
     if (!found) return { state: 'absent' };
     const outputs = { secret: referenceTo(vault.vaultUrl, found) };
     const wish = wishOf(scope, await tokenOf(scope, tunnel.id));
@@ -55,7 +58,7 @@ export const tunnelToken = defineResource({
   },
 
   async ensure(scope, { tunnel, vault }) {
-    const found = await findSecret(scope, vault.vaultUrl, NAME);
+    const found = await findSecret(scope, vault.vaultUrl, TUNNEL_TOKEN_SECRET);
     const isDue = found !== undefined && rotationDifference(scope, found, 'tunnel-token') !== undefined;
     let token = await tokenOf(scope, tunnel.id);
     if (isDue && token === found.value) {
@@ -68,7 +71,7 @@ export const tunnelToken = defineResource({
   },
 
   async remove(scope, { vault }) {
-    if (vault) await removeSecret(scope, vault.vaultUrl, NAME);
+    if (vault) await removeSecret(scope, vault.vaultUrl, TUNNEL_TOKEN_SECRET);
   },
 });
 

@@ -26,7 +26,11 @@ const tunnelSchema = z.object({
 type Tunnel = z.output<typeof tunnelSchema>;
 
 /** Deleted tunnels keep their names in listings; live ones cannot share a name. */
-async function find({ clients, names, spec }: Scope): Promise<Tunnel | undefined> {
+export async function findTunnel({
+  clients,
+  names,
+  spec,
+}: Pick<Scope, 'clients' | 'names' | 'spec'>): Promise<Tunnel | undefined> {
   const api = await clients.cloudflare();
   const { result } = await api.zeroTrust.tunnels.cloudflared.list({
     account_id: spec.tunnel.accountId,
@@ -60,7 +64,7 @@ export const tunnel = defineResource({
   dependsOn: {},
 
   async observe(scope) {
-    const found = await find(scope);
+    const found = await findTunnel(scope);
     if (!found) return { state: 'absent' };
     if (!(await isOurs(scope, found))) {
       return {
@@ -87,7 +91,7 @@ export const tunnel = defineResource({
   },
 
   async remove(scope) {
-    const found = await find(scope);
+    const found = await findTunnel(scope);
     if (!found || !(await isOurs(scope, found))) return;
     const { clients, spec } = scope;
     const { cloudflared } = (await clients.cloudflare()).zeroTrust.tunnels;

@@ -17,7 +17,7 @@ const grantSchema = z.object({
 });
 
 /** Grants name objects of the tenant, also for Microsoft Graph, whose object id differs from tenant to tenant. */
-async function microsoftGraphId({ clients }: Scope): Promise<string> {
+export async function microsoftGraphId({ clients }: Pick<Scope, 'clients'>): Promise<string> {
   const found = await findInGraph(
     z.object({ id: z.string() }),
     graphPath(clients.graph())`/servicePrincipals(appId='${MICROSOFT_GRAPH}')`.get({
@@ -28,7 +28,11 @@ async function microsoftGraphId({ clients }: Scope): Promise<string> {
   return found.id;
 }
 
-async function findGrant({ clients }: Scope, principalId: string, resourceId: string) {
+export async function findConsent(
+  { clients }: Pick<Scope, 'clients'>,
+  principalId: string,
+  resourceId: string,
+) {
   const { value } = await graphBody(
     z.object({ value: z.array(grantSchema) }),
     graphPath(clients.graph())`/oauth2PermissionGrants`.get({
@@ -38,7 +42,7 @@ async function findGrant({ clients }: Scope, principalId: string, resourceId: st
   return value.find((grant) => grant.resourceId === resourceId);
 }
 
-const wanted: readonly string[] = Object.keys(signInPermissions);
+export const consentScopes: readonly string[] = Object.keys(signInPermissions);
 
 /**
  * Consent for everybody in the tenant, so that nobody is asked when signing in. Scopes somebody granted beyond ours are
@@ -50,14 +54,14 @@ export const adminConsent = defineResource({
   dependsOn: { application, servicePrincipal },
 
   async observe(scope, deps) {
-    const grant = await findGrant(scope, deps.servicePrincipal.id, await microsoftGraphId(scope));
+    const grant = await findConsent(scope, deps.servicePrincipal.id, await microsoftGraphId(scope));
     if (!grant) return { state: 'absent' };
-    const missing = wanted.filter((permission) => !grant.scope.includes(permission));
+    const missing = consentScopes.filter((permission) => !grant.scope.includes(permission));
     if (missing.length === 0) return { state: 'ready', outputs: {} };
     return {
       state: 'drifted',
       outputs: {},
-      differences: [{ path: 'scope', wanted: [...wanted], found: grant.scope }],
+      differences: [{ path: 'scope', wanted: [...consentScopes], found: grant.scope }],
     };
   },
 
@@ -65,16 +69,16 @@ export const adminConsent = defineResource({
     const graph = scope.clients.graph();
     const resourceId = await microsoftGraphId(scope);
     const clientId = deps.servicePrincipal.id;
-    const grant = await findGrant(scope, clientId, resourceId);
+    const grant = await findConsent(scope, clientId, resourceId);
     if (grant) {
-      const together = [...new Set([...grant.scope, ...wanted])].join(' ');
+      const together = [...new Set([...grant.scope, ...consentScopes])].join(' ');
       await graphDone(
         graphPath(graph)`/oauth2PermissionGrants/${grant.id}`.patch({ body: { scope: together } }),
       );
       return;
     }
     const answer = await graphPath(graph)`/oauth2PermissionGrants`.post({
-      body: { clientId, consentType: 'AllPrincipals', resourceId, scope: wanted.join(' ') },
+      body: { clientId, consentType: 'AllPrincipals', resourceId, scope: consentScopes.join(' ') },
     });
     // 409: an earlier attempt made it, and the directory did not show it when we looked.
     if (answer.status === '409') return;
@@ -84,7 +88,7 @@ export const adminConsent = defineResource({
 
   async remove(scope, deps) {
     if (!deps.servicePrincipal) return;
-    const grant = await findGrant(scope, deps.servicePrincipal.id, await microsoftGraphId(scope));
+    const grant = await findConsent(scope, deps.servicePrincipal.id, await microsoftGraphId(scope));
     if (!grant) return;
     const answer = await graphPath(scope.clients.graph())`/oauth2PermissionGrants/${grant.id}`.delete();
     if (answer.status !== '404') await graphDone(Promise.resolve(answer));

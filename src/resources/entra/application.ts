@@ -85,7 +85,10 @@ const inOrder = (found: Application): Application => ({
   })),
 });
 
-const find = ({ clients, names }: Scope): Promise<Application | undefined> =>
+export const findApplication = ({
+  clients,
+  names,
+}: Pick<Scope, 'clients' | 'names'>): Promise<Application | undefined> =>
   findInGraph(
     applicationSchema,
     graphPath(clients.graph())`/applications(uniqueName='${names.application}')`.get({
@@ -108,7 +111,7 @@ export const application = defineResource({
   dependsOn: {},
 
   async observe(scope) {
-    const found = await find(scope);
+    const found = await findApplication(scope);
     if (!found) return { state: 'absent' };
     if (!isOurs(found, scope)) {
       return {
@@ -136,7 +139,7 @@ export const application = defineResource({
   },
 
   async remove(scope) {
-    const found = await find(scope);
+    const found = await findApplication(scope);
     if (!found || !isOurs(found, scope)) return;
     const answer = await graphPath(scope.clients.graph())`/applications/${found.id}`.delete();
     if (answer.status !== '404') await graphDone(Promise.resolve(answer));

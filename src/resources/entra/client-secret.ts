@@ -25,13 +25,13 @@ import { defineResource } from '../scope.ts';
 import { application } from './application.ts';
 import { servicePrincipal } from './service-principal.ts';
 
-const NAME = 'openwebui-client-secret';
+export const CLIENT_SECRET = 'openwebui-client-secret';
 
 /** External Secrets looks every hour at the latest, and a rollout takes its time: until then the old one may be in use. */
 const DISTRIBUTION_HOURS = 2;
 
 /** Until then a credential that Entra does not list has just been made rather than been taken away. */
-const REPLICATION_MINUTES = 15;
+export const REPLICATION_MINUTES = 15;
 
 const HOUR = 3_600_000;
 const LOOK_AGAIN_SECONDS = 15;
@@ -49,7 +49,10 @@ type Credential = z.output<typeof credentialSchema>;
 /** Descriptions of credentials are the only place for our mark. */
 const credentialName = ({ names }: Scope): string => `${managedBy}: ${names.deployment}`;
 
-async function credentialsOf({ clients }: Scope, objectId: string): Promise<readonly Credential[]> {
+export async function credentialsOf(
+  { clients }: Pick<Scope, 'clients'>,
+  objectId: string,
+): Promise<readonly Credential[]> {
   const found = await findInGraph(
     z.object({ passwordCredentials: z.array(credentialSchema) }),
     graphPath(clients.graph())`/applications/${objectId}`.get({
@@ -95,7 +98,7 @@ export function credentialOf(
 }
 
 async function lookAt(scope: Scope, vaultUrl: string, objectId: string) {
-  const stored = await findSecret(scope, vaultUrl, NAME);
+  const stored = await findSecret(scope, vaultUrl, CLIENT_SECRET);
   const credentials = await credentialsOf(scope, objectId);
   const keyIdInVault = stored?.properties.tags?.['keyId'];
   const inVault = stored && credentialOf(credentials, stored.value ?? '', keyIdInVault);
@@ -118,7 +121,7 @@ function unusable(inVault: Credential | undefined, now: Date): Difference | unde
 
 /** What the vault is to say about the credential that is in it; whoever lets it end sooner means it. */
 const wishOf = ({ keyId, endDateTime }: Credential, { properties: { expiresOn } }: KeyVaultSecret) => ({
-  name: NAME,
+  name: CLIENT_SECRET,
   contentType: 'text/plain',
   expiresOn: expiresOn && expiresOn < endDateTime ? expiresOn : endDateTime,
   tags: { keyId },
@@ -194,7 +197,7 @@ export const clientSecret = defineResource({
       Promise.resolve(answer),
     );
     await putSecret(scope, vault.vaultUrl, {
-      name: NAME,
+      name: CLIENT_SECRET,
       contentType: 'text/plain',
       value: added.secretText,
       expiresOn: added.endDateTime,
@@ -203,7 +206,7 @@ export const clientSecret = defineResource({
   },
 
   async remove(scope, { application, vault }) {
-    if (vault) await removeSecret(scope, vault.vaultUrl, NAME);
+    if (vault) await removeSecret(scope, vault.vaultUrl, CLIENT_SECRET);
     if (!application) return;
     const { objectId } = application;
     for (const { keyId, displayName } of await credentialsOf(scope, objectId)) {

@@ -12,7 +12,7 @@ const principalSchema = z.object({
   tags: z.array(z.string()).default([]),
 });
 
-const find = ({ clients }: Scope, clientId: string) =>
+export const findServicePrincipal = ({ clients }: Pick<Scope, 'clients'>, clientId: string) =>
   findInGraph(
     principalSchema,
     graphPath(clients.graph())`/servicePrincipals(appId='${clientId}')`.get({
@@ -30,7 +30,7 @@ export const servicePrincipal = defineResource({
   dependsOn: { application },
 
   async observe(scope, deps) {
-    const found = await find(scope, deps.application.clientId);
+    const found = await findServicePrincipal(scope, deps.application.clientId);
     if (!found) return { state: 'absent' };
     const outputs = { id: found.id };
     if (found.accountEnabled === false) {
@@ -63,7 +63,7 @@ export const servicePrincipal = defineResource({
 
   async remove(scope, deps) {
     if (!deps.application) return;
-    const found = await find(scope, deps.application.clientId);
+    const found = await findServicePrincipal(scope, deps.application.clientId);
     if (!found) return;
     const answer = await graphPath(scope.clients.graph())`/servicePrincipals/${found.id}`.delete();
     if (answer.status !== '404' && !answer.status.startsWith('2')) throw createRestError(answer);

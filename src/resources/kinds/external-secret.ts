@@ -9,7 +9,7 @@ import type { KubernetesApi, KubernetesObject } from '../../clients/kubernetes-a
 import { fieldManager } from '../../naming.ts';
 import { SECRET_STORE } from '../kubernetes/secret-store.ts';
 import type { Scope, SecretReference } from '../scope.ts';
-import { ignoredByReloader, marksOf } from './kubernetes-object.ts';
+import { ignoredByReloader, marksOf, type Once } from './kubernetes-object.ts';
 
 /** Keys of a Secret, and the version in the vault behind each. */
 export type SecretKeys = Readonly<Record<string, SecretReference>>;
@@ -42,6 +42,24 @@ export const pinnedSecret = (
     },
   };
 };
+
+/** What people set by hand for the same; its value only has to be another one. https://external-secrets.io/latest/introduction/faq/ */
+const FORCE_SYNC = 'force-sync';
+
+/** The vault read once more: whatever else has had it read since is as good. */
+export const syncOnce = (after: string): Once => ({
+  after,
+  ask(object, found) {
+    const asked = String(Date.parse(after));
+    const refreshedAt = found && Date.parse(statusSchema.parse(found).status.refreshTime ?? '');
+    const last = found?.metadata.annotations?.[FORCE_SYNC];
+    const isDone = last === asked || (refreshedAt !== undefined && refreshedAt > Date.parse(after));
+    const value = isDone ? last : asked;
+    if (value === undefined) return object;
+    const annotations = { ...object.metadata.annotations, [FORCE_SYNC]: value };
+    return { ...object, metadata: { ...object.metadata, annotations } };
+  },
+});
 
 const pinsSchema = z.object({
   spec: z.object({
@@ -126,7 +144,7 @@ export type Arrival =
  * names keys only. Throws what the vault says when it refuses.
  */
 export async function arrivalOf(
-  scope: Scope,
+  scope: Pick<Scope, 'names' | 'clients'>,
   api: KubernetesApi,
   name: string,
   keys: SecretKeys,

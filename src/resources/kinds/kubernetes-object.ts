@@ -21,9 +21,11 @@ import type {
 import { managedBy } from '../../naming.ts';
 import type { Scope } from '../scope.ts';
 import { defineResource } from '../scope.ts';
+import { writerOf } from './field-writer.ts';
 import { sameQuantity } from './quantity.ts';
 
-type SpecAndNames = Pick<Scope, 'spec' | 'names'>;
+/** Without wishes for whoever wants to see the manifests only. */
+type SpecAndNames = Pick<Scope, 'spec' | 'names'> & Partial<Pick<Scope, 'wishes'>>;
 
 /** One object as it is wished; namespace, common labels and our marks are added. */
 export interface Manifest<Deps extends Dependencies> {
@@ -41,6 +43,18 @@ export interface Manifest<Deps extends Dependencies> {
     deps: DependencyOutputs<Deps>,
     found: KubernetesObject | undefined,
   ): Readonly<Record<string, unknown>> & { readonly annotations?: Readonly<Record<string, string>> };
+  readonly once?: Once;
+}
+
+/**
+ * Something that somebody wants to happen once, after a moment. The moment is part of the wish; how the object tells that
+ * it has happened is not, since others have the same done by themselves.
+ */
+export interface Once {
+  /** ISO 8601. */
+  readonly after: string;
+  /** The object with what makes it happen, or with what shows that it has. */
+  ask(object: KubernetesObject, found: KubernetesObject | undefined): KubernetesObject;
 }
 
 /** An object as it is wished beside the object as it is. */
@@ -166,11 +180,14 @@ export function manifestOf<Deps extends Dependencies>(
       annotations: { ...manifest.annotations, ...annotations, ...marks.annotations },
     },
   };
-  const wish = createHash('sha256').update(JSON.stringify(bare)).digest('hex').slice(0, 16);
-  return {
+  const { once } = manifest;
+  const wished = JSON.stringify(once ? { ...bare, once: once.after } : bare);
+  const wish = createHash('sha256').update(wished).digest('hex').slice(0, 16);
+  const marked = {
     ...bare,
     metadata: { ...bare.metadata, annotations: { ...bare.metadata.annotations, [wishAnnotation]: wish } },
   };
+  return once ? once.ask(marked, found) : marked;
 }
 
 /** https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/ */
@@ -195,11 +212,15 @@ export const ignoredByReloader: Readonly<Record<string, string>> = {
 export function differencesOf(wanted: KubernetesObject, found: KubernetesObject | undefined): Difference[] {
   const subject = describe(wanted);
   if (!found) return [{ path: subject, wanted: 'present', found: null }];
-  return differences(byName(wanted), byName(found), sameToKubernetes).map((difference) => ({
-    ...difference,
-    path: `${subject}: ${difference.path}`,
-  }));
+  return differences(byName(wanted), byName(found), sameToKubernetes).map((difference) => {
+    const by = writerOf(found, difference);
+    return { ...difference, path: `${subject}: ${difference.path}`, ...(by ? { by } : {}) };
+  });
 }
+
+/** Whether a difference tells that another wish was applied last: then what differs is ours to apply. */
+export const isWishMark = (path: string): boolean =>
+  path.endsWith(`: metadata.annotations.${wishAnnotation}`);
 
 const isQuantity = /(^|\.)(requests|limits|capacity)\.[^.]+$/;
 

@@ -16,6 +16,7 @@ const conditionsSchema = z
       status: z.string(),
       reason: z.string().default(''),
       message: z.string().default(''),
+      lastTransitionTime: z.string().nullish(),
     }),
   )
   .default([]);
@@ -24,12 +25,14 @@ const terminatedSchema = z.object({
   reason: z.string().default(''),
   exitCode: z.number().optional(),
   message: z.string().default(''),
+  finishedAt: z.string().nullish(),
 });
 
 const podSchema = z.object({
   metadata: z.object({
     name: z.string(),
     labels: z.record(z.string(), z.string()).default({}),
+    annotations: z.record(z.string(), z.string()).optional(),
     deletionTimestamp: z.string().optional(),
     creationTimestamp: z.string().default(''),
   }),
@@ -44,6 +47,7 @@ const podSchema = z.object({
           z.object({
             name: z.string(),
             ready: z.boolean().default(false),
+            started: z.boolean().nullish(),
             restartCount: z.number().default(0),
             state: z
               .object({

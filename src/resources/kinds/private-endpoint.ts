@@ -31,7 +31,7 @@ export interface EndpointWish {
 }
 
 const LOOK_AGAIN_SECONDS = 5;
-const ZONE_GROUP = 'default';
+export const ZONE_GROUP = 'default';
 /** Rejected or disconnected by the other side. */
 const CONNECTION_REFUSED = 'ConnectionNotApproved';
 

@@ -39,3 +39,10 @@ export function sameQuantity(one: unknown, other: unknown): boolean {
   if (!left || !right) return false;
   return left.numerator * right.denominator === right.numerator * left.denominator;
 }
+
+/** False where one of them is no quantity. */
+export function isLessQuantity(one: unknown, other: unknown): boolean {
+  const [left, right] = [fractionOf(String(one)), fractionOf(String(other))];
+  if (!left || !right) return false;
+  return left.numerator * right.denominator < right.numerator * left.denominator;
+}

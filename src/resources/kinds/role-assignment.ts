@@ -34,8 +34,11 @@ const nameOf = (grant: Grant): string => stableGuid(grant.scope, grant.principal
 const pathOf = (grant: Grant): string => grant.scope.replace(/^\//, '');
 
 /** The assignment of exactly this role on exactly this scope, whatever its name. */
-export async function findGrant(scope: Scope, grant: Grant): Promise<RoleAssignment | undefined> {
-  const assignments = scope.clients
+export async function findGrant(
+  { clients }: Pick<Scope, 'clients'>,
+  grant: Grant,
+): Promise<RoleAssignment | undefined> {
+  const assignments = clients
     .authorization()
     .roleAssignments.listForScope(pathOf(grant), { filter: `principalId eq '${grant.principalId}'` });
   for await (const assignment of assignments) {

@@ -19,7 +19,7 @@ import type { Dependencies, DependencyOutputs, Observed, Resource } from '../../
 import { managedBy } from '../../naming.ts';
 import type { ImageName } from '../../spec/spec.ts';
 import type { images } from '../azure/images.ts';
-import type { Scope } from '../scope.ts';
+import type { Scope, Wishes, Workload } from '../scope.ts';
 import {
   connect,
   isOurs,
@@ -28,6 +28,7 @@ import {
   type Manifest,
 } from './kubernetes-object.ts';
 import { isReady, type Pod, podsOf, revisionOf } from './pods.ts';
+import { restart } from './restart.ts';
 import { imageOf, isRolledOut, progressOf, replicasOf } from './workload.ts';
 
 const goodAnnotation = `${managedBy}/good-image`;
@@ -85,7 +86,9 @@ export function guardedWorkload<const Deps extends GuardedDependencies>(
         workload
           .objects(scope, known)
           .map((manifest) =>
-            manifest.kind === 'Deployment' ? withImage(manifest, workload.image, plan) : manifest,
+            manifest.kind === 'Deployment'
+              ? withRestart(withImage(manifest, workload.image, plan), scope.wishes)
+              : manifest,
           ),
       outputs: () => ({ image: plan?.image ?? '', revision: '', pods: [] }),
     });
@@ -185,6 +188,14 @@ const withImage = <Deps extends GuardedDependencies>(
     return { ...body, annotations: { ...annotations, ...record } };
   },
 });
+
+const withRestart = <Deps extends Dependencies>(
+  manifest: Manifest<Deps>,
+  wishes: Wishes | undefined,
+): Manifest<Deps> => {
+  const after = wishes?.restartAfter[manifest.name as Workload];
+  return after === undefined ? manifest : { ...manifest, once: restart(after) };
+};
 
 function planWithoutTrial(image: string, found: KubernetesObject | undefined): Plan {
   const good = goodImageOf(found);

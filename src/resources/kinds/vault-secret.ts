@@ -22,7 +22,7 @@ const marks = (names: Names): Record<string, string> => ({
 
 /** The current version of a secret, or undefined when there is none. Throws on 403, also while a role is under way. */
 export const findSecret = (
-  scope: Scope,
+  scope: Pick<Scope, 'clients'>,
   vaultUrl: string,
   name: string,
 ): Promise<KeyVaultSecret | undefined> => orAbsent(scope.clients.secrets(vaultUrl).getSecret(name));

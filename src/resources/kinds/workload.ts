@@ -28,12 +28,18 @@ const deploymentSchema = z.object({
             reason: z.string().default(''),
             message: z.string().default(''),
             lastUpdateTime: z.string().optional(),
+            lastTransitionTime: z.string().optional(),
           }),
         )
         .default([]),
     })
     .prefault({}),
 });
+
+export type DeploymentStatus = Pick<z.output<typeof deploymentSchema>, 'status' | 'spec'>;
+/** How many pods it wishes for, and what it says of them. */
+export const deploymentOf = (deployment: KubernetesObject): DeploymentStatus =>
+  deploymentSchema.parse(deployment);
 
 const templateSchema = z.object({
   spec: z.object({

@@ -25,7 +25,7 @@ const externalSecretsApis = ['external-secrets.io/v1', 'external-secrets.io/v1be
 /** Where no cluster is at hand to ask. */
 export const EXTERNAL_SECRETS_API = externalSecretsApis[0];
 
-interface Addon {
+export interface Addon {
   readonly title: string;
   readonly mode: 'install' | 'expect';
   /** Of Helm's release and its namespace. */
@@ -89,7 +89,7 @@ const podImages = z.object({
   }),
 });
 
-const runs = (deployment: KubernetesObject, image: RegExp): boolean =>
+export const runs = (deployment: KubernetesObject, image: RegExp): boolean =>
   podImages.parse(deployment).spec.template.spec.containers.some((container) => image.test(container.image));
 
 type AddonState = { readonly addon: Addon } & (
@@ -97,7 +97,7 @@ type AddonState = { readonly addon: Addon } & (
   | { readonly is: NonNullable<Unready> }
 );
 
-async function servedApi(api: KubernetesApi): Promise<string | undefined> {
+export async function servedApi(api: KubernetesApi): Promise<string | undefined> {
   for (const version of externalSecretsApis) {
     if (await api.serves(version, 'ExternalSecret')) return version;
   }

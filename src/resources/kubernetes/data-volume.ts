@@ -14,6 +14,7 @@ import { resourceGroup } from '../azure/resource-group.ts';
 import { storageAccount } from '../azure/storage-account.ts';
 import { type KeyName, storageCredentials } from '../azure/storage-credentials.ts';
 import { storageEndpoint } from '../azure/storage-endpoint.ts';
+import { requestedBy } from '../kinds/claim.ts';
 import type { Manifest, Unready } from '../kinds/kubernetes-object.ts';
 import { kubernetesObjects } from '../kinds/kubernetes-object.ts';
 import type { Scope } from '../scope.ts';
@@ -98,13 +99,15 @@ function pairOf(
       kind: 'PersistentVolumeClaim',
       name,
       labels: { app: 'open-webui' },
-      body: () => ({
+      body: (_deps, found) => ({
         spec: {
           accessModes: ['ReadWriteMany'],
           // Said empty: left out, the default class would make a new disk instead.
           storageClassName: '',
           selector: { matchLabels: volumeLabel },
-          resources: { requests: { storage } },
+          // A claim for a volume that was not made for it can never grow, nor does it have to: what the share holds is
+          // the quota's to say. The volume does tell its size, so that a claim that is made anew finds it large enough.
+          resources: { requests: { storage: found ? requestedBy(found) : storage } },
         },
       }),
     },

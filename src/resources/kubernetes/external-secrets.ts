@@ -17,6 +17,7 @@ import {
   pinOf,
   pinsOf,
   type SecretKeys,
+  syncOnce,
   unsynced,
 } from '../kinds/external-secret.ts';
 import { kubernetesObjects, type Look, type Unready } from '../kinds/kubernetes-object.ts';
@@ -83,6 +84,7 @@ const objects = kubernetesObjects<typeof dependsOn, SecretsOutputs>({
       kind: 'ExternalSecret',
       name,
       body: (deps) => pinnedSecret(scope, name, keys(deps)),
+      ...(scope.wishes?.syncAfter === undefined ? {} : { once: syncOnce(scope.wishes.syncAfter) }),
     })),
   hold: ({ scope, deps, looks }) => unsettled(scope, deps, looks),
   async readiness({ scope, api, deps, found }) {

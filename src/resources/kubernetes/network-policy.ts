@@ -97,7 +97,9 @@ export function rulesOf({ spec }: Pick<Scope, 'spec'>): Readonly<Record<string, 
         }
       : {}),
     ...(hasRedis
-      ? { redis: { ingress: [{ from: [app('open-webui'), netshoot], ports: [tcp(REDIS_PORT)] }], egress: [] } }
+      ? {
+          redis: { ingress: [{ from: [app('open-webui'), netshoot], ports: [tcp(REDIS_PORT)] }], egress: [] },
+        }
       : {}),
   };
 }

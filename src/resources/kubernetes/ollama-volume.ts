@@ -1,11 +1,15 @@
 import type { KubernetesObject } from '../../clients/kubernetes-api.ts';
+import { growing, requestedBy } from '../kinds/claim.ts';
 import type { Unready } from '../kinds/kubernetes-object.ts';
 import { kubernetesObjects } from '../kinds/kubernetes-object.ts';
 import { namespace } from './namespace.ts';
 
 export const OLLAMA_VOLUME = 'ollama-data';
 
-/** The disk that keeps the models. Its storage class waits for the first pod, so it is ready while still unbound. */
+/**
+ * The disk that keeps the models. Its storage class waits for the first pod, so it is ready while still unbound, and until
+ * then its size is fixed: only bound claims can grow.
+ */
 export const ollamaVolume = kubernetesObjects({
   key: 'kubernetes/ollama-volume',
   title: 'Ollama volume',
@@ -17,16 +21,21 @@ export const ollamaVolume = kubernetesObjects({
       kind: 'PersistentVolumeClaim',
       name: OLLAMA_VOLUME,
       labels: { app: 'ollama' },
-      body: () => ({
+      body: (_deps, found) => ({
         spec: {
           accessModes: ['ReadWriteOnce'],
           storageClassName: spec.ollama.storageClass,
-          resources: { requests: { storage: `${spec.ollama.storageGiB}Gi` } },
+          resources: {
+            requests: {
+              storage:
+                found && phaseOf(found) !== 'Bound' ? requestedBy(found) : `${spec.ollama.storageGiB}Gi`,
+            },
+          },
         },
       }),
     },
   ],
-  readiness: ({ found }) => lostClaim(found[0]),
+  readiness: ({ found: [claim] }) => lostClaim(claim) ?? (claim && growing(claim)),
 });
 
 /** A claim whose volume was taken away never recovers by itself. */

@@ -9,7 +9,7 @@ import { namespace } from './namespace.ts';
 
 export const SECRET_STORE = 'azure-key-vault';
 
-const storeStatus = z.object({
+export const storeStatus = z.object({
   status: z
     .object({
       conditions: z

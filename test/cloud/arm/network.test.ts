@@ -311,6 +311,33 @@ describe('a storage account', () => {
     expect(mount(fresh)).toMatchObject({ ok: false, code: 'mount error(13)' });
   });
 
+  test('refuses mounts with its key where SMB is set not to take one', async () => {
+    await givenNetwork();
+    const key = await givenAccount();
+    const setSmb = (smb: object) =>
+      storage.fileServices.setServiceProperties('rg', 'stone', { protocolSettings: { smb } });
+    for (const smb of [{ versions: 'SMB2.1' }, { authenticationMethods: 'Kerberos' }]) {
+      await setSmb(smb);
+      const { protocolSettings } = await storage.fileServices.getServiceProperties('rg', 'stone');
+      expect(protocolSettings?.smb).toMatchObject(smb);
+      expect(mount(key)).toMatchObject({ ok: false, code: 'mount error(13)' });
+    }
+    await setSmb({ versions: 'SMB3.0;SMB3.1.1', authenticationMethods: 'NTLMv2;Kerberos' });
+    expect(mount(key)).toEqual({ ok: true, quotaGiB: 50 });
+  });
+
+  test('tells how much of a share is in use when asked, and takes nobody for a share that is not there', async () => {
+    await givenAccount();
+    const share = { account: 'stone', share: 'data', usedBytes: 1024 ** 3 };
+    tenant.arm.fillShare(share);
+    expect(await storage.fileShares.get('rg', 'stone', 'data', { expand: 'stats' })).toMatchObject({
+      shareQuota: 50,
+      shareUsageBytes: 1024 ** 3,
+    });
+    expect((await storage.fileShares.get('rg', 'stone', 'data')).shareUsageBytes).toBeUndefined();
+    expect(() => tenant.arm.fillShare({ ...share, share: 'other' })).toThrow(RangeError);
+  });
+
   test('loses its share by deletion and keeps settings that an update does not name', async () => {
     await givenAccount();
     const updated = await storage.storageAccounts.update('rg', 'stone', { tags: { a: 'b' } });

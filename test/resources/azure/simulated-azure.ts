@@ -14,6 +14,7 @@ import type { Clients } from '../../../src/clients/clients.ts';
 import { toFailure } from '../../../src/clients/cloud-failure.ts';
 import { createClients } from '../../../src/clients/create-clients.ts';
 import { createCredential } from '../../../src/clients/credential.ts';
+import { createSharedLimits } from '../../../src/clients/shared-limits.ts';
 import { readConfig } from '../../../src/config.ts';
 import type { Failure } from '../../../src/graph/failure.ts';
 import type { Dependencies, Observed, Outputs, ResourceKey } from '../../../src/graph/resource.ts';
@@ -75,8 +76,9 @@ export async function startSimulatedAzure(speed: number): Promise<SimulatedAzure
     CLOUDFLARE_TOKEN_SECRET: `https://${controlPlane.vaultName}.vault.azure.net/secrets/cloudflare-api-token`,
     HTTPS_PROXY: endpoints.proxy,
   });
-  const clients = createClients(config, createCredential(config), subscriptionId);
-  const operator = createClients(config, operatorCredential(endpoints.sandbox), subscriptionId);
+  const limits = () => createSharedLimits(() => world.clock.now());
+  const clients = createClients(config, createCredential(config), subscriptionId, limits());
+  const operator = createClients(config, operatorCredential(endpoints.sandbox), subscriptionId, limits());
   /** The subscription has been in use: its providers are registered. */
   const used: readonly [ResourceKey, Outputs][] = [['azure/resource-providers', {}]];
   const settled = new Map<ResourceKey, Outputs>(used);

@@ -36,6 +36,8 @@ export interface AnApiServer {
   writes(): readonly string[];
   /** Writes a status as a controller would. */
   setStatus(reference: ObjectReference, status: object): Promise<void>;
+  /** Changes an object by hand, as `kubectl edit` would, or as another writer. */
+  edit(reference: ObjectReference, patch: object, manager?: string, subresource?: 'status' | 'scale'): void;
   stop(): Promise<void>;
 }
 
@@ -96,6 +98,16 @@ export async function startApiServer(
     },
     { overrideGlobalObjects: false },
   );
+  const edit: AnApiServer['edit'] = (reference, patch, manager = 'kubectl-edit', subresource) => {
+    const { apiVersion, kind, name, namespace = '' } = reference;
+    const [group = '', version = ''] = apiVersion.includes('/') ? apiVersion.split('/') : ['', apiVersion];
+    const found = server
+      .kinds()
+      .find((one) => one.group === group && one.version === version && one.kind === kind);
+    if (!found) throw new Error(`no kind ${kind}`);
+    const options = { type: 'merge', manager, ...(subresource ? { subresource } : {}) } as const;
+    server.patch(found, namespace, name, { ...patch }, options);
+  };
   const https = createServer({ cert: certPem, key: keyPem }, listener);
   await new Promise<void>((resolve) => https.listen(0, '127.0.0.1', resolve));
   const { port } = https.address() as AddressInfo;
@@ -118,20 +130,10 @@ export async function startApiServer(
       writes = [];
       return seen;
     },
-    async setStatus({ apiVersion, kind, name, namespace = '' }, status) {
-      const [group = '', version = ''] = apiVersion.includes('/') ? apiVersion.split('/') : ['', apiVersion];
-      const found = server
-        .kinds()
-        .find((one) => one.group === group && one.version === version && one.kind === kind);
-      if (!found) throw new Error(`no kind ${kind}`);
-      server.patch(
-        found,
-        namespace,
-        name,
-        { status },
-        { type: 'merge', manager: 'controller', subresource: 'status' },
-      );
+    async setStatus(reference, status) {
+      edit(reference, { status }, 'controller', 'status');
     },
+    edit,
     async stop() {
       closing.abort();
       https.closeAllConnections();

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { DependencyOutputs, Observed, OutputsOf } from '../../../src/graph/resource.ts';
 import { externalSecrets } from '../../../src/resources/kubernetes/external-secrets.ts';
-import type { Scope, SecretReference } from '../../../src/resources/scope.ts';
+import { noWishes, type Scope, type SecretReference } from '../../../src/resources/scope.ts';
 import { specOf } from '../spec.ts';
 import { surroundings } from '../surroundings.ts';
 import { AVault } from './a-vault.ts';
@@ -209,4 +209,51 @@ test('a vault that refuses is not a secret that is absent', async () => {
   rotate('token', 'a-fourth-token', seconds(299));
   await expect(observe(seconds(300))).rejects.toMatchObject({ statusCode: 403 });
   vault.isRefusing = false;
+});
+
+describe('a sync that somebody asked for', () => {
+  const asked = new Date();
+  const wished = (now = seconds(20_000)): Scope => ({
+    ...scope(now),
+    wishes: { ...noWishes, syncAfter: asked.toISOString() },
+  });
+  const annotationOf = async (name: string): Promise<string | undefined> => {
+    const reference = { ...secret(name), apiVersion: 'external-secrets.io/v1', kind: 'ExternalSecret' };
+    return (await server.api.find(reference))?.metadata.annotations?.['force-sync'];
+  };
+  const refreshed = (name: string, refreshTime: string): Promise<void> =>
+    server.setStatus(
+      { ...secret(name), apiVersion: 'external-secrets.io/v1', kind: 'ExternalSecret' },
+      { refreshTime },
+    );
+
+  test('is handed on to every ExternalSecret once, and is ready when all have been synced after it', async () => {
+    await push(seconds(10_000));
+    for (const name of NAMES) {
+      await sync(server, vault, name);
+      await refreshed(name, '2026-11-01T00:00:00Z');
+    }
+    const before = await externalSecrets.observe(wished(), deps());
+    expect(before).toMatchObject({ state: 'drifted' });
+    await externalSecrets.ensure(wished(), deps(), before);
+    for (const name of NAMES) expect(await annotationOf(name)).toBe(String(asked.getTime()));
+    expect(await externalSecrets.observe(wished(), deps())).toMatchObject({
+      state: 'changing',
+      reason: /has not been synced yet/,
+    });
+    for (const name of NAMES) await refreshed(name, '2099-01-01T00:00:00Z');
+    server.writes();
+    expect(await externalSecrets.observe(wished(), deps())).toMatchObject({ state: 'ready' });
+    expect(server.writes()).toEqual([]);
+  });
+
+  test('by hand, later, is left as it is', async () => {
+    for (const name of NAMES) {
+      await server.api.mergePatch(
+        { ...secret(name), apiVersion: 'external-secrets.io/v1', kind: 'ExternalSecret' },
+        { metadata: { annotations: { 'force-sync': '1764000000' } } },
+      );
+    }
+    expect(await externalSecrets.observe(wished(), deps())).toMatchObject({ state: 'ready' });
+  });
 });

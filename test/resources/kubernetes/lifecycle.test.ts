@@ -105,7 +105,7 @@ describe('kubernetes', () => {
       expect(await observe(resource), resource.key).toEqual({ state: 'absent' });
       expect((await push(resource)).state, resource.key).toMatch(/^(ready|changing)$/);
     }
-    expect(server.writes()).toHaveLength(22);
+    expect(server.writes()).toHaveLength(24);
     for (const resource of all) await push(resource);
     expect(server.writes()).toEqual([]);
   });

@@ -2,16 +2,18 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { namespace } from '../../../src/resources/kubernetes/namespace.ts';
 import { ollamaModels } from '../../../src/resources/kubernetes/ollama-models.ts';
 import { ollamaService } from '../../../src/resources/kubernetes/ollama-service.ts';
-import type { Scope } from '../../../src/resources/scope.ts';
+import { noWishes, type Scope } from '../../../src/resources/scope.ts';
 import { specOf } from '../spec.ts';
 import { surroundings } from '../surroundings.ts';
 import { type AnApiServer, startApiServer } from './an-api-server.ts';
 
 /** Ollama's API as far as models go: https://github.com/ollama/ollama/blob/main/docs/api.md */
 const present = new Set<string>();
+let asks = 0;
 let pulls: { readonly model: string; readonly finish: () => void }[] = [];
 
 async function ollama(request: Request, path: string): Promise<Response> {
+  asks += 1;
   if (path.startsWith('/api/tags')) {
     return Response.json({ models: [...present].map((name) => ({ name, model: name })) });
   }
@@ -29,11 +31,13 @@ async function ollama(request: Request, path: string): Promise<Response> {
 }
 
 let server: AnApiServer;
-const scope = (...models: string[]): Scope => ({
+const scope = (...models: string[]): Scope => without([], ...models);
+const without = (unwantedModels: readonly string[], ...models: string[]): Scope => ({
   ...specOf({ ollama: { models } }),
   clients: server.clients,
   now: new Date(),
   ...surroundings(),
+  wishes: { ...noWishes, unwantedModels },
 });
 const deps = {} as never;
 
@@ -45,9 +49,11 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 describe('kubernetes/ollama-models', () => {
-  test('is wanted only where Ollama runs here and models are wished', () => {
-    expect(ollamaModels.isWanted?.(specOf({ ollama: { models: ['llama3.2'] } }))).toBe(true);
-    expect(ollamaModels.isWanted?.(specOf())).toBe(false);
+  test('is wanted wherever Ollama runs here, and asks nothing when nothing is wished', async () => {
+    expect(ollamaModels.isWanted?.(specOf())).toBe(true);
+    const asked = asks;
+    expect(await ollamaModels.observe(scope(), deps)).toEqual({ state: 'ready', outputs: {} });
+    expect(asks).toBe(asked);
     const externalUrl = 'https://ollama.example.com';
     expect(ollamaModels.isWanted?.(specOf({ ollama: { models: ['llama3.2'], externalUrl } }))).toBe(false);
   });
@@ -89,6 +95,37 @@ describe('kubernetes/ollama-models', () => {
     await expect(ollamaModels.ensure(scope('nonsense'), deps, { state: 'absent' })).rejects.toMatchObject({
       failure: { kind: 'fatal', code: 'ModelNotFound' },
     });
+  });
+
+  test('what is not wanted any more is taken away, and what nobody spoke of stays', async () => {
+    present.add('tinyllama:latest');
+    const wished = without(['tinyllama', 'gemma3', 'never-there'], 'gemma3');
+    const seen = await ollamaModels.observe(wished, deps);
+    expect(seen).toEqual({
+      state: 'drifted',
+      outputs: {},
+      differences: [{ path: 'models.tinyllama:latest', wanted: null, found: 'present' }],
+    });
+    for (let times = 0; times < 2; times += 1) await ollamaModels.ensure(wished, deps, seen);
+    expect(await ollamaModels.observe(wished, deps)).toEqual({ state: 'ready', outputs: {} });
+    expect([...present].toSorted()).toEqual(['gemma3:latest', 'llama3.2:latest', 'qwen3:1.7b']);
+  });
+
+  test('one that is being pulled and not wanted any more is waited for, to be taken away', async () => {
+    pulls = [];
+    const ensured = ollamaModels.ensure(scope('phi4'), deps, { state: 'absent' });
+    await vi.waitFor(() => expect(pulls).toHaveLength(1));
+    const unwanted = without(['phi4']);
+    expect(await ollamaModels.observe(unwanted, deps)).toMatchObject({
+      state: 'changing',
+      reason: 'pulling phi4',
+    });
+    pulls[0]?.finish();
+    await ensured;
+    const seen = await ollamaModels.observe(unwanted, deps);
+    expect(seen).toMatchObject({ state: 'drifted' });
+    await ollamaModels.ensure(unwanted, deps, seen);
+    expect(present.has('phi4:latest')).toBe(false);
   });
 
   test('removal takes the wished ones away, twice without harm', async () => {

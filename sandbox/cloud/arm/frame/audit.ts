@@ -1,8 +1,9 @@
 /**
  * Every write, deletion and action tells the subscription's event stream, as
- * https://learn.microsoft.com/azure/event-grid/event-schema-subscriptions describes. Reads do not.
+ * https://learn.microsoft.com/azure/event-grid/event-schema-subscriptions describes, and its activity log. Reads do not.
  */
 import type { World } from '../../world.ts';
+import { noteActivity } from './activity.ts';
 
 /** Who did it and how it was allowed; kept with an operation until it ends. */
 export interface Cause {
@@ -28,13 +29,13 @@ export function reportChange(
   outcome: 'Success' | 'Failure',
 ): void {
   const { subscriptionId, tenantId } = world.settings;
+  noteActivity(world, cause, resourceId, outcome === 'Success' ? 'Succeeded' : 'Failed');
   const kind = cause.action.endsWith('/delete')
     ? 'Delete'
     : cause.action.endsWith('/write')
       ? 'Write'
       : 'Action';
   const resourceProvider = /\/providers\/([^/]+)\/(?!.*\/providers\/)/i.exec(resourceId)?.[1];
-  const schema = 'http://schemas.microsoft.com/identity/claims';
   world.emit({
     topic: `/subscriptions/${subscriptionId}`,
     subject: resourceId,
@@ -54,14 +55,7 @@ export function reportChange(
           principalType: cause.principalKind === 'user' ? 'User' : 'ServicePrincipal',
         },
       },
-      claims: {
-        aud: 'https://management.azure.com',
-        iss: `https://sts.windows.net/${tenantId}/`,
-        ...(cause.appId !== undefined && { appid: cause.appId }),
-        idtyp: cause.principalKind === 'user' ? 'user' : 'app',
-        [`${schema}/objectidentifier`]: cause.principalId,
-        [`${schema}/tenantid`]: tenantId,
-      },
+      claims: claimsOf(world, cause),
       correlationId: cause.correlationId,
       httpRequest: {
         clientRequestId: cause.clientRequestId,
@@ -78,3 +72,27 @@ export function reportChange(
     },
   });
 }
+
+/** What the caller's token said, under the names that ARM gives the claims. */
+export function claimsOf({ settings }: World, cause: Cause): Readonly<Record<string, string>> {
+  const { tenantId, operator } = settings;
+  const schema = 'http://schemas.microsoft.com/identity/claims';
+  const isOperator = cause.principalId === operator.principalId;
+  return {
+    aud: 'https://management.azure.com',
+    iss: `https://sts.windows.net/${tenantId}/`,
+    ...(cause.appId !== undefined && { appid: cause.appId }),
+    idtyp: cause.principalKind === 'user' ? 'user' : 'app',
+    ...(isOperator && {
+      'http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn': operator.userPrincipalName,
+    }),
+    [`${schema}/objectidentifier`]: cause.principalId,
+    [`${schema}/tenantid`]: tenantId,
+  };
+}
+
+/** A user's principal name, else which application it was. */
+export const callerOf = ({ settings: { operator } }: World, cause: Cause): string =>
+  cause.principalId === operator.principalId
+    ? operator.userPrincipalName
+    : (cause.appId ?? cause.principalId);

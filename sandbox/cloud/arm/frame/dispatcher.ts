@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { Principal } from '../../neighbours.ts';
 import type { CallContext } from '../../world.ts';
 import { requireUnlocked } from '../locks.ts';
+import { noteActivity } from './activity.ts';
 import { type Cause, reportChange } from './audit.ts';
 import type { Frame } from './frame.ts';
 import { isJson, type Json, withMember } from './json.ts';
@@ -132,6 +133,7 @@ export class Dispatcher {
       action: permission,
       ...(role && { role }),
     };
+    noteActivity(this.#frame.world, cause, id, 'Started');
     try {
       return await this.#change(call, type, cause, request, action);
     } catch (error) {
@@ -237,7 +239,7 @@ export class Dispatcher {
     if (!operation) {
       reportChange(world, cause, stored.id, 'Success');
       world.touch();
-      return Response.json(this.#frame.show(stored), { status: before ? 200 : 201 });
+      return Response.json(this.#frame.show(stored), { status: before || type.isBuiltIn ? 200 : 201 });
     }
     const status =
       style === 'location'
@@ -336,6 +338,7 @@ export class Dispatcher {
       { service: 'arm', method: cause.method, target: call.url.host + call.url.pathname + call.url.search },
       ['operation-fails'],
     );
+    noteActivity(this.#frame.world, cause, call.id, 'Accepted');
     return this.#frame.operations.start({
       resourceId: call.id,
       type: type.type,

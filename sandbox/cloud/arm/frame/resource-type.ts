@@ -137,6 +137,9 @@ export interface ResourceType<
     readonly family?: boolean;
   };
 
+  /** Made with its parent, so that no PUT creates it (201). */
+  readonly isBuiltIn?: true;
+
   /** Schema of PUT; without it there is no PUT. */
   readonly body?: z.ZodType<Input>;
   put?(call: Call, input: Input, before: Stored<Body, Hidden> | undefined): Change<Body, Hidden>;

@@ -10,6 +10,7 @@ import {
   type Secret,
   type Service,
 } from '../object.ts';
+import { amount } from '../quantity.ts';
 import {
   ENDPOINT_SLICES,
   type Kind,
@@ -38,6 +39,8 @@ export function admit(
   if (kind.columns) callWebhooks(kind, before, view);
   if (before) {
     if (kind.kind === 'Service') keepAddress(object as Service, before as Service);
+    if (kind.kind === 'PersistentVolumeClaim')
+      admitResize(kind, object, before as PersistentVolumeClaim, view);
     return;
   }
   switch (kind.kind) {
@@ -145,6 +148,30 @@ function chooseClass(claim: PersistentVolumeClaim, view: AdmissionView): void {
     .list(STORAGE_CLASSES)
     .find((one) => one.metadata.annotations?.[DEFAULT_CLASS] === 'true');
   if (chosen) claim.spec.storageClassName = chosen.metadata.name;
+}
+
+/** PersistentVolumeClaimResize: plugin/pkg/admission/storage/persistentvolume/resize/admission.go */
+function admitResize(
+  kind: Kind,
+  claim: KubeObject,
+  before: PersistentVolumeClaim,
+  view: AdmissionView,
+): void {
+  const sizeOf = (one: KubeObject): number =>
+    amount(String(at(one, 'spec', 'resources', 'requests', 'storage') ?? '0'));
+  if (sizeOf(claim) <= sizeOf(before)) return;
+  const { name } = before.metadata;
+  if (before.status?.phase !== 'Bound') {
+    throw forbidden(kind, name, 'Only bound persistent volume claims can be expanded');
+  }
+  const storageClass = view.find(STORAGE_CLASSES, '', before.spec.storageClassName ?? '');
+  if (at(storageClass, 'allowVolumeExpansion') !== true) {
+    throw forbidden(
+      kind,
+      name,
+      'only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize',
+    );
+  }
 }
 
 /** A validating webhook that must answer and has nobody behind its Service blocks every write to its kinds. */

@@ -277,7 +277,8 @@ function validateClaim(spec: unknown, before: Fields | undefined): Cause[] {
   const rest = (value: unknown): unknown => {
     const copy = structuredClone(value);
     if (isFields(copy)) {
-      delete copy['resources'];
+      const requests = at(copy, 'resources', 'requests');
+      if (isFields(requests) && at(before, 'status', 'phase') === 'Bound') delete requests['storage'];
       if (at(old, 'volumeName') === undefined) delete copy['volumeName'];
     }
     return copy;
@@ -291,7 +292,9 @@ function validateClaim(spec: unknown, before: Fields | undefined): Cause[] {
     );
   }
   const held = at(before, 'status', 'capacity', 'storage');
-  if (held !== undefined && amount(String(storage)) < amount(String(held))) {
+  const asked = amount(String(storage));
+  const isReduced = asked < amount(String(at(old, 'resources', 'requests', 'storage')));
+  if (isReduced && held !== undefined && asked < amount(String(held))) {
     causes.push(
       forbiddenField('spec.resources.requests.storage', 'field can not be less than status.capacity'),
     );

@@ -16,7 +16,7 @@ type Volume = NonNullable<Pod['spec']['volumes']>[number];
 export interface MountedVolume {
   readonly volume: string;
   readonly isPersistent: boolean;
-  readonly capacityBytes: number | undefined;
+  readonly capacityBytes: () => number | undefined;
 }
 
 export type Prepared =
@@ -46,7 +46,7 @@ export function prepareVolumes(
       volumes.set(volume.name, {
         volume: pod.metadata.uid,
         isPersistent: false,
-        capacityBytes: amount(volume.emptyDir?.sizeLimit) || undefined,
+        capacityBytes: () => amount(volume.emptyDir?.sizeLimit) || undefined,
       });
       continue;
     }
@@ -92,11 +92,17 @@ export function prepareVolumes(
     volumes.set(volume.name, {
       volume: name,
       isPersistent: true,
-      capacityBytes: amount(persistent.spec.capacity?.['storage']),
+      capacityBytes: () => fileSystemOf(context.api, pod.metadata.namespace ?? '', claim),
     });
   }
   return { ok: true, milliseconds, volumes };
 }
+
+/** What the file system has: the claim tells it, and the volume how large the disk is. */
+const fileSystemOf = (api: ApiServer, namespace: string, name: string): number | undefined =>
+  amount(
+    api.find<PersistentVolumeClaim>(PERSISTENT_VOLUME_CLAIMS, namespace, name)?.status?.capacity?.['storage'],
+  ) || undefined;
 
 export function volumeOfClaim(api: ApiServer, namespace: string, name: string): PersistentVolume | undefined {
   const claim = api.find<PersistentVolumeClaim>(PERSISTENT_VOLUME_CLAIMS, namespace, name);

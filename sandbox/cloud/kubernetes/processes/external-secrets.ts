@@ -169,6 +169,8 @@ class Operator implements Process {
     if (at >= this.#nextAt) return;
     this.#nextAt = at;
     this.#context.after(Math.max(0, at - this.#context.clock.now()), () => {
+      // An earlier look has taken its place, and has set the next one; otherwise each would live on beside it.
+      if (this.#nextAt !== at) return;
       this.#nextAt = Number.POSITIVE_INFINITY;
       this.#reconcile();
     });

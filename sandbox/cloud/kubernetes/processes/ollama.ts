@@ -32,7 +32,7 @@ export function startOllama(context: ProcessContext): Process {
 class Ollama implements Process {
   readonly #context: ProcessContext;
   readonly #shelfKey: string;
-  readonly #capacityBytes: number;
+  readonly #capacityBytes: () => number;
   #isUp: boolean;
 
   constructor(context: ProcessContext) {
@@ -43,7 +43,7 @@ class Ollama implements Process {
       ({ path }) => home.startsWith(path.replace(/\/$/, '')) || path.startsWith(home),
     );
     this.#shelfKey = `${clusterId}|ollama|${mount?.volume ?? pod.metadata.uid}`;
-    this.#capacityBytes = mount?.capacityBytes ?? 100 * 2 ** 30;
+    this.#capacityBytes = () => mount?.capacityBytes() ?? 100 * 2 ** 30;
     this.#isUp = context.isResumed;
     if (this.#isUp) return;
     context.log(`time=${timestamp(context.clock.now())} level=INFO source=routes.go msg="server config"`);
@@ -222,7 +222,7 @@ class Ollama implements Process {
         done = Math.min(model.size, done + step);
         const shelf = this.#shelf;
         const others = shelf.models.reduce((sum, one) => sum + one.size, 0);
-        if (others + done > this.#capacityBytes) {
+        if (others + done > this.#capacityBytes()) {
           yield {
             error: `write ${MODELS_DIRECTORY}/models/blobs/sha256-${model.digest}-partial: no space left on device`,
           };

@@ -13,8 +13,8 @@ export interface Mount {
   /** What keeps the data: a persistent volume by name, or the pod for volumes that live with it. */
   readonly volume: string;
   readonly isPersistent: boolean;
-  /** Undefined when the volume has no size of its own. */
-  readonly capacityBytes: number | undefined;
+  /** As it is now, since disks grow; undefined when the volume has no size of its own. */
+  readonly capacityBytes: () => number | undefined;
 }
 
 /** The cluster around a process: its network, its node, its volumes. */

@@ -1,0 +1,130 @@
+/**
+ * The one way to another spec, whichever call asks for it: the same checks, the same refusals, a new revision. What is
+ * stored is what people wrote, without defaults, so that a default that changes later still reaches them.
+ */
+import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions';
+import { clashes, type NamedSpec } from '../spec/clashes.ts';
+import { parseSpec } from '../spec/parse-spec.ts';
+import type { Problem } from '../spec/problem.ts';
+import type { DeploymentSpec, DeploymentSpecInput } from '../spec/spec.ts';
+import { ConflictError, type DeploymentRecord, LARGEST_SPEC_CHARACTERS, type Store } from '../store/store.ts';
+import { findDeployment } from './find-deployment.ts';
+import { preconditionHolds, preconditionOf } from './precondition.ts';
+import { type ProblemDetails, type ProblemKind, refuse } from './problem.ts';
+import type { ApiDependencies } from './respond.ts';
+
+export type SpecChange =
+  | { readonly ok: true; readonly record: DeploymentRecord; readonly at: Date }
+  | { readonly ok: false; readonly refusal: HttpResponseInit };
+
+type Checked =
+  | { readonly ok: true; readonly given: DeploymentSpecInput }
+  | { readonly ok: false; readonly refusal: HttpResponseInit };
+
+/** Somebody who loses so often is better told. */
+const TRIES = 5;
+
+/** The whole spec, for a deployment that may not be there yet. */
+export async function replaceSpec(
+  { store, now = () => new Date() }: ApiDependencies,
+  request: HttpRequest,
+  context: InvocationContext,
+  name: string,
+  input: unknown,
+): Promise<SpecChange> {
+  const checked = await check(store, request, context, name, input);
+  if (!checked.ok) return checked;
+  const at = now();
+  const precondition = preconditionOf(request.headers);
+  try {
+    return { ok: true, record: await store.putDeployment(name, checked.given, at, precondition), at };
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error;
+    const isConditional = precondition.ifMatch !== undefined || precondition.ifNoneMatch !== undefined;
+    const kind = isConditional ? 'precondition-failed' : 'changed-meanwhile';
+    const detail = `Nothing was written: ${error.message}.`;
+    return { ok: false, refusal: refuse(request, context, kind, { detail }) };
+  }
+}
+
+/** The spec with some fields changed, or what is wrong with the wish; `defaulted` is the spec with every default. */
+export type Edit = (
+  given: DeploymentSpecInput,
+  defaulted: DeploymentSpec,
+) => { readonly spec: unknown } | { readonly errors: readonly Problem[] };
+
+/** Some fields of the spec of a deployment that is there; what others change at the same moment stays changed. */
+export async function changeSpec(
+  { store, now = () => new Date() }: ApiDependencies,
+  request: HttpRequest,
+  context: InvocationContext,
+  name: string,
+  edit: Edit,
+): Promise<SpecChange> {
+  const refusal = (kind: ProblemKind, details: ProblemDetails): SpecChange => ({
+    ok: false,
+    refusal: refuse(request, context, kind, details),
+  });
+  const precondition = preconditionOf(request.headers);
+  for (let attempt = 0; attempt < TRIES; attempt += 1) {
+    const found = await findDeployment(store, name);
+    if (!found) return refusal('not-found', { detail: 'There is no deployment of this name.' });
+    if (!preconditionHolds(precondition, found.etag)) {
+      return refusal('precondition-failed', { detail: 'Nothing was written: the deployment has changed.' });
+    }
+    const stored = parseSpec(found.name, found.spec);
+    if (!stored.ok) {
+      const detail = 'The stored spec is not valid by the rules of today: PUT it anew.';
+      return refusal('invalid-spec', { detail, errors: stored.problems });
+    }
+    const edited = edit(found.spec, stored.spec);
+    if ('errors' in edited) {
+      return refusal('invalid-request', { detail: 'Nothing was changed.', errors: edited.errors });
+    }
+    const checked = await check(store, request, context, found.name, edited.spec);
+    if (!checked.ok) return checked;
+    const at = now();
+    try {
+      const record = await store.putDeployment(found.name, checked.given, at, { ifMatch: [found.etag] });
+      return { ok: true, record, at };
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error;
+    }
+  }
+  return refusal('changed-meanwhile', { detail: 'Nothing was written: others keep changing the spec.' });
+}
+
+async function check(
+  store: Store,
+  request: HttpRequest,
+  context: InvocationContext,
+  name: string,
+  input: unknown,
+): Promise<Checked> {
+  const parsed = parseSpec(name, input);
+  if (!parsed.ok) {
+    const detail = 'Every field that is at fault is named in errors.';
+    const errors = parsed.problems;
+    return { ok: false, refusal: refuse(request, context, 'invalid-spec', { detail, errors }) };
+  }
+  const size = JSON.stringify(parsed.given).length;
+  if (size > LARGEST_SPEC_CHARACTERS) {
+    const detail = `As JSON the spec has ${size} characters; at most ${LARGEST_SPEC_CHARACTERS} can be stored.`;
+    return { ok: false, refusal: refuse(request, context, 'too-large', { detail }) };
+  }
+  const taken = clashes({ name, spec: parsed.spec }, await otherSpecs(store, name));
+  if (taken.length > 0) {
+    const detail = 'Two deployments cannot share what is named in errors.';
+    return { ok: false, refusal: refuse(request, context, 'name-taken', { detail, errors: taken }) };
+  }
+  return { ok: true, given: parsed.given };
+}
+
+/** Stored specs that today's rules refuse claim nothing. */
+async function otherSpecs(store: Store, name: string): Promise<readonly NamedSpec[]> {
+  const others = (await store.listDeployments()).filter((record) => record.name !== name);
+  return others.flatMap((record) => {
+    const parsed = parseSpec(record.name, record.spec);
+    return parsed.ok ? [{ name: record.name, spec: parsed.spec }] : [];
+  });
+}

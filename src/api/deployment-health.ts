@@ -1,0 +1,114 @@
+/** The health of one deployment, put together from what the checks found and what the engine saw when it last looked. */
+import { type System, systems } from '../checks/check.ts';
+import { type RankedFinding, rank } from '../checks/rank.ts';
+import type { CheckRecord } from '../store/health.ts';
+import type { DeploymentRecord, Store } from '../store/store.ts';
+import { loadDeployment } from './deployment-state.ts';
+
+export type HealthStatus = 'healthy' | 'degraded' | 'failing' | 'unknown';
+
+export interface SystemHealth {
+  readonly system: System;
+  readonly state: CheckRecord['state'];
+  readonly checkedAt: string;
+  readonly checks: readonly Pick<CheckRecord, 'id' | 'title' | 'state' | 'why'>[];
+}
+
+export interface DeploymentHealth {
+  readonly status: HealthStatus;
+  /** Why it is not known. */
+  readonly why?: string;
+  readonly checkedAt?: string;
+  readonly findings: readonly RankedFinding[];
+  readonly systems: readonly SystemHealth[];
+}
+
+export async function loadHealth(
+  store: Store,
+  record: DeploymentRecord,
+  now: Date,
+  staleAfterMilliseconds: number,
+): Promise<DeploymentHealth> {
+  const [checks, { resources }] = await Promise.all([
+    store.health.checks(record.name),
+    loadDeployment(store, record),
+  ]);
+  const findings = rank(
+    resources.map(({ key, waitsFor }) => ({ key, waitsFor })),
+    checks.flatMap(({ id, system, findings: found }) =>
+      found.map((finding) => ({ ...finding, check: id, system })),
+    ),
+    resources.flatMap((resource) => resource.findings ?? []),
+  );
+  const checkedAt = checks.map((check) => check.checkedAt).toSorted()[0];
+  const isProvisioned = resources.some(({ state }) => state === 'ready');
+  const unknown = whyUnknown(isProvisioned, checkedAt, now.getTime() - staleAfterMilliseconds);
+  return {
+    ...(unknown === undefined ? judge(checks, findings) : { status: 'unknown', why: unknown }),
+    ...(checkedAt === undefined ? {} : { checkedAt }),
+    findings,
+    systems: systems.flatMap((system) => summary(system, checks) ?? []),
+  };
+}
+
+function whyUnknown(
+  isProvisioned: boolean,
+  checkedAt: string | undefined,
+  staleBefore: number,
+): string | undefined {
+  if (checkedAt === undefined) return isProvisioned ? 'not checked yet' : 'not provisioned yet';
+  return Date.parse(checkedAt) < staleBefore ? 'not checked for too long' : undefined;
+}
+
+/** Nothing is healthy as long as something could not be looked at. */
+function judge(
+  checks: readonly CheckRecord[],
+  findings: readonly Pick<RankedFinding, 'severity'>[],
+): Pick<DeploymentHealth, 'status' | 'why'> {
+  if (findings.some(({ severity }) => severity === 'error')) return { status: 'failing' };
+  if (findings.some(({ severity }) => severity === 'warning')) return { status: 'degraded' };
+  const unmade = checks.filter(({ state }) => state === 'unknown').map(({ id }) => id);
+  return unmade.length === 0
+    ? { status: 'healthy' }
+    : { status: 'unknown', why: `could not be checked: ${unmade.join(', ')}` };
+}
+
+function summary(system: System, checks: readonly CheckRecord[]): SystemHealth | undefined {
+  const own = checks.filter((check) => check.system === system);
+  const [first] = own;
+  if (!first) return undefined;
+  const states = new Set(own.map(({ state }) => state));
+  return {
+    system,
+    state: states.has('failing') ? 'failing' : states.has('unknown') ? 'unknown' : 'ok',
+    checkedAt: first.checkedAt,
+    checks: own.map(({ id, title, state, why }) => ({
+      id,
+      title,
+      state,
+      ...(why === undefined ? {} : { why }),
+    })),
+  };
+}
+
+/** What the checks alone found, for where the whole story is one call away. */
+export function checksInShort(checks: readonly CheckRecord[]) {
+  const findings = checks.flatMap((check) => check.findings);
+  const checkedAt = checks.map((check) => check.checkedAt).toSorted()[0];
+  return {
+    ...(checkedAt === undefined
+      ? { status: 'unknown' }
+      : { status: judge(checks, findings).status, checkedAt }),
+    findings: findings.length,
+  };
+}
+
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+
+/** Three intervals of a schedule that comes every so many minutes or hours; three days of any other. */
+export function staleAfter(schedule: string): number {
+  const [, minutes, hours] = /^\S+ (?:\*\/(\d+) \*|\d+ \*\/(\d+)) \* \* \*$/.exec(schedule) ?? [];
+  if (minutes !== undefined) return 3 * Number(minutes) * MINUTE;
+  return hours === undefined ? 3 * DAY : 3 * Number(hours) * 60 * MINUTE;
+}

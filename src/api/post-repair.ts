@@ -1,0 +1,39 @@
+/**
+ * POST /api/deployments/{name}/repair: a person wants to have put right what differs now, whatever the rules say and
+ * whoever changed it again and again. A pause still holds.
+ */
+import type { HttpHandler } from '@azure/functions';
+import { z } from 'zod';
+import type { ResourceKey } from '../graph/resource.ts';
+import { stack } from '../resources/index.ts';
+import { askedBody, resourceKeys } from './drift-body.ts';
+import { enterOperation } from './enter-operation.ts';
+import { findDeployment } from './find-deployment.ts';
+import { refuse } from './problem.ts';
+import { type ApiDependencies, answering } from './respond.ts';
+
+const bodySchema = z.strictObject({ resources: resourceKeys.optional() });
+
+export const postRepair = (dependencies: ApiDependencies): HttpHandler =>
+  answering(async (request, context) => {
+    const { store, now = () => new Date() } = dependencies;
+    const found = await findDeployment(store, request.params['name']);
+    if (!found)
+      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
+    const body = await askedBody(request, context, bodySchema, { isOptional: true });
+    if (!body.ok) return body.refusal;
+    const different: readonly ResourceKey[] =
+      body.value.resources ?? (await store.drift.unsettled(found.name)).map(({ resource }) => resource);
+    const time = now();
+    const keys = different.length > 0 ? [...new Set(different)] : stack.map(({ key }) => key);
+    const asked = Object.fromEntries(keys.map((key) => [key, time.toISOString()]));
+    const record = await store.changeDeployment(found.name, ({ repairAfter }) => ({
+      repairAfter: { ...repairAfter, ...asked },
+    }));
+    return enterOperation(dependencies, request, context, {
+      record,
+      kind: 'repair',
+      look: different.length > 0 ? keys : 'all',
+      now: time,
+    });
+  });

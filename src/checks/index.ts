@@ -1,0 +1,15 @@
+/** All checks, system by system. */
+import { azureChecks } from './azure/index.ts';
+import type { Check } from './check.ts';
+import { cloudflareChecks } from './cloudflare/index.ts';
+import { entraChecks } from './entra/index.ts';
+import { kubernetesChecks } from './kubernetes/index.ts';
+import { siteChecks } from './site/index.ts';
+
+export const checks: readonly Check[] = [
+  ...azureChecks,
+  ...entraChecks,
+  ...cloudflareChecks,
+  ...kubernetesChecks,
+  ...siteChecks,
+];

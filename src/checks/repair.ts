@@ -1,0 +1,13 @@
+/** What findings outside the cluster have in common: how they are put right, and what has to be there to look. */
+import { fatal } from '../graph/failure.ts';
+import type { CheckScope } from './check.ts';
+
+/** For what a reconcile puts right. */
+export const repairOf = ({ names }: Pick<CheckScope, 'names'>): string =>
+  `POST /api/deployments/${names.deployment}/repair`;
+
+/** What a check looks at or from. That it is missing is another check's finding, and makes this one impossible. */
+export function needed<T>(found: T | undefined, what: string): T {
+  if (found === undefined) throw fatal('NothingToLookAt', `${what} is not there`);
+  return found;
+}

@@ -1,0 +1,255 @@
+/**
+ * The chain that a chat goes through, walked as a packet would: name, connector, Service, Open WebUI, the site as a
+ * whole, database, Ollama, model. The first link that does not answer is the finding, and those that answered before it
+ * are its evidence. Links inside the cluster are asked through the API server, and so tell whether it is the tunnel or
+ * what is behind it when the site does not answer.
+ */
+import type { KubernetesApi } from '../../clients/kubernetes-api.ts';
+import type { SiteAnswer } from '../../clients/site.ts';
+import type { ResourceKey } from '../../graph/resource.ts';
+import { podOf } from '../../resources/kinds/pods.ts';
+import type { Check, CheckFinding, CheckScope } from '../check.ts';
+import { askService } from '../kubernetes/ask-service.ts';
+import { clusterOf } from '../kubernetes/cluster.ts';
+import { databaseBlame } from '../kubernetes/last-words.ts';
+import { missingModels, modelsIn } from '../kubernetes/models.ts';
+import { readyEndpoints, readyPods } from '../kubernetes/services.ts';
+
+interface Break {
+  readonly id: string;
+  readonly resource: ResourceKey;
+  readonly what: string;
+  readonly said: string;
+  readonly remedy: string;
+}
+
+interface Walk {
+  readonly scope: CheckScope;
+  readonly api: KubernetesApi;
+  readonly namespace: string;
+  readonly site: SiteAnswer;
+}
+
+interface Link {
+  /** As it is called among those that answered. */
+  readonly name: string;
+  isWanted?(scope: CheckScope): boolean;
+  look(walk: Walk): Promise<Break | undefined>;
+}
+
+const WEBUI = { name: 'open-webui', port: 80 } as const;
+const isSuccess = (status: number): boolean => status >= 200 && status < 400;
+const isUnresolved = ({ said }: SiteAnswer): boolean => /ENOTFOUND|EAI_AGAIN|ENODATA/.test(said);
+
+const name: Link = {
+  name: 'the name of the site',
+  look: async ({ scope, site }) =>
+    isUnresolved(site)
+      ? {
+          id: 'site-name',
+          resource: 'cloudflare/dns-record',
+          what: 'The name of the site does not resolve.',
+          said: `https://${scope.spec.tunnel.hostName}/: ${site.said}`,
+          remedy: `Look at the DNS record of ${scope.spec.tunnel.hostName} at Cloudflare: a proxied CNAME to <tunnel id>.cfargotunnel.com.`,
+        }
+      : undefined,
+};
+
+const connector: Link = {
+  name: 'cloudflared',
+  look: async ({ api, namespace }) =>
+    (await readyPods(api, namespace, 'cloudflared')) > 0
+      ? undefined
+      : {
+          id: 'connector',
+          resource: 'kubernetes/cloudflared',
+          what: 'The tunnel has no end in the cluster: no pod of cloudflared is ready.',
+          said: 'no ready pod of cloudflared',
+          remedy: `kubectl get pods -n ${namespace} -l app=cloudflared; kubectl logs -n ${namespace} deployment/cloudflared`,
+        },
+};
+
+const service: Link = {
+  name: 'the Service open-webui',
+  async look({ api, namespace }) {
+    const found = await api.find({ apiVersion: 'v1', kind: 'Service', namespace, name: WEBUI.name });
+    if (found && (await readyEndpoints(api, namespace, WEBUI.name)) > 0) return undefined;
+    const hasPods = (await readyPods(api, namespace, WEBUI.name)) > 0;
+    const isService = !found || hasPods;
+    return {
+      id: isService ? 'service' : 'open-webui',
+      resource: isService ? 'kubernetes/open-webui-service' : 'kubernetes/open-webui',
+      what: isService
+        ? 'The Service of Open WebUI delivers to nobody.'
+        : 'No pod of Open WebUI is ready to be delivered to.',
+      said: found ? 'the Service open-webui has no ready endpoint' : 'there is no Service open-webui',
+      remedy: `kubectl get service,endpointslices,pods -n ${namespace} -l app=open-webui`,
+    };
+  },
+};
+
+/** A path of Open WebUI that ought to be a success. */
+async function silenceOf({ api, namespace }: Walk, path: string): Promise<string | undefined> {
+  const answer = await askService(api, { namespace, ...WEBUI }, path);
+  if (!answer.isAnswered) return answer.said;
+  return isSuccess(answer.status) ? undefined : `${path} answers HTTP ${answer.status}`;
+}
+
+const openWebui: Link = {
+  name: 'Open WebUI',
+  async look(walk) {
+    // A page is asked for only where the site has none, since it is no cheap question.
+    const said =
+      (await silenceOf(walk, '/health')) ?? (walk.site.isServed ? undefined : await silenceOf(walk, '/'));
+    return said === undefined
+      ? undefined
+      : {
+          id: 'open-webui',
+          resource: 'kubernetes/open-webui',
+          what: 'Open WebUI does not answer inside the cluster.',
+          said,
+          remedy: `kubectl logs -n ${walk.namespace} deployment/open-webui --tail=50`,
+        };
+  },
+};
+
+/** Everything behind it answers: what Cloudflare says tells which of its parts does not. */
+const edge: Link = {
+  name: 'the public site',
+  async look({ scope, site }) {
+    if (site.isServed) return undefined;
+    const [resource, remedy] = edgeOf(site.said);
+    return {
+      id: 'site',
+      resource,
+      what: 'The site does not answer, although Open WebUI does inside the cluster.',
+      said: `https://${scope.spec.tunnel.hostName}/: ${site.said}`,
+      remedy,
+    };
+  },
+};
+
+/** https://developers.cloudflare.com/cloudflare-one/connections/connect-networks/troubleshoot-tunnels/common-errors/ */
+function edgeOf(said: string): readonly [ResourceKey, string] {
+  const [, status] = /^HTTP (\d+)$/.exec(said) ?? [];
+  switch (status) {
+    case '530':
+      return [
+        'cloudflare/tunnel',
+        'Error 1033: the DNS record leads to a tunnel without connectors. Compare its target with `cloudflared tunnel list`.',
+      ];
+    case '404':
+    case '502':
+    case '503':
+    case '504':
+      return [
+        'cloudflare/ingress',
+        'Look at the ingress rule of the tunnel: its host name, and the service http://open-webui.open-webui.svc.cluster.local:80.',
+      ];
+    case undefined:
+      return [
+        'cloudflare/dns-record',
+        'Look at the DNS record of the site: it must be proxied by Cloudflare, with a certificate for its name.',
+      ];
+    default:
+      return [
+        'kubernetes/cloudflared',
+        'See what cloudflared says of the request: kubectl logs -n open-webui deployment/cloudflared',
+      ];
+  }
+}
+
+const database: Link = {
+  name: 'the database',
+  async look(walk) {
+    const said = await silenceOf(walk, '/health/db');
+    if (said === undefined) return undefined;
+    const blame = databaseBlame(await lastLog(walk));
+    return {
+      id: 'database',
+      resource: blame?.resource ?? 'azure/postgres-server',
+      what: `Open WebUI does not get at its database${blame ? `: ${blame.why}` : ''}.`,
+      said: blame ? `${said}; its log says: ${blame.words}` : said,
+      remedy: blame?.remedy ?? 'az postgres flexible-server show --query state',
+    };
+  },
+};
+
+/** Of all pods that serve: each has connections of its own. */
+async function lastLog({ api, namespace }: Walk): Promise<string> {
+  const pods = await api.list({ apiVersion: 'v1', kind: 'Pod', namespace }, { labels: 'app=open-webui' });
+  const running = pods
+    .map(podOf)
+    .filter(({ status }) => status.containerStatuses.some(({ state }) => state.running !== undefined));
+  const logs = await Promise.all(
+    running.map(({ metadata }) =>
+      api.log(
+        { namespace, name: metadata.name, container: 'open-webui' },
+        { tailLines: 100, sinceSeconds: 3600 },
+      ),
+    ),
+  );
+  return logs.filter((log) => log !== undefined).join('\n');
+}
+
+const ollama: Link = {
+  name: 'Ollama',
+  isWanted: ({ spec }) => spec.ollama.externalUrl === undefined,
+  async look({ scope, api, namespace }) {
+    const found = await modelsIn(api, namespace);
+    if (!('models' in found)) {
+      return {
+        id: 'ollama',
+        resource: found.isMissing ? 'kubernetes/ollama-service' : 'kubernetes/ollama',
+        what: 'Ollama does not answer.',
+        said: found.said,
+        remedy: `kubectl get pods -n ${namespace} -l app=ollama; kubectl logs -n ${namespace} deployment/ollama`,
+      };
+    }
+    // Without a wished model, which ones there are is up to the people who use it.
+    const isEmpty = found.models.length === 0 && missingModels(scope, found.models).length > 0;
+    return isEmpty
+      ? {
+          id: 'model',
+          resource: 'kubernetes/ollama-models',
+          what: 'Ollama has no model that could answer.',
+          said: 'its list of models is empty',
+          remedy: `kubectl exec -n ${namespace} deployment/ollama -- ollama pull <model>`,
+        }
+      : undefined;
+  },
+};
+
+const chain: readonly Link[] = [name, connector, service, openWebui, edge, database, ollama];
+
+export const canAUserChat: Check = {
+  id: 'can-a-user-chat',
+  system: 'site',
+  title: 'A user can open the site and chat',
+  async run(scope) {
+    const api = await clusterOf(scope);
+    const site = await scope.clients.site(scope.spec.tunnel.hostName);
+    const walk: Walk = { scope, api, namespace: scope.names.namespace, site };
+    const answered: string[] = [];
+    for (const link of chain) {
+      if (!(link.isWanted?.(scope) ?? true)) continue;
+      const broken = await link.look(walk);
+      if (broken) return [findingOf(broken, answered)];
+      answered.push(link.name);
+    }
+    return [];
+  },
+};
+
+function findingOf({ id, resource, what, said, remedy }: Break, answered: readonly string[]): CheckFinding {
+  const before = answered.length > 0 ? `before it answered: ${answered.join(', ')}` : 'it is the first link';
+  return {
+    id: `chain-broken-at-${id}`,
+    resource,
+    severity: 'error',
+    what,
+    evidence: `${said}; ${before}`,
+    breaks: 'Users cannot chat.',
+    remedy,
+  };
+}

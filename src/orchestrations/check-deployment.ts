@@ -1,0 +1,23 @@
+/** Looks at the health of one deployment: all its systems at once, and what they answer is told to the store. */
+import type { OrchestrationContext } from 'durable-functions';
+import { call, callAll, type Durable, nowOf } from './durable.ts';
+
+export interface CheckDeploymentInput {
+  readonly deployment: string;
+}
+
+/** When the store does not answer there is nobody to tell; the timer comes again. */
+export function* checkDeployment(context: OrchestrationContext): Durable<void> {
+  const { deployment } = context.df.getInput<CheckDeploymentInput>();
+  const at = nowOf(context);
+  const described = yield* call(context, 'describeChecks', { deployment });
+  if (!described.ok || described.systems.length === 0) return;
+  const { systems } = described;
+  const answers = yield* callAll(
+    context,
+    'runChecks',
+    systems.map((system) => ({ deployment, system, now: at })),
+  );
+  const told = answers.map(({ results }, index) => ({ system: systems[index] ?? '', results }));
+  yield* call(context, 'recordHealth', { deployment, at, systems: told });
+}

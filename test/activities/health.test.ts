@@ -1,0 +1,210 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describeChecks } from '../../src/activities/describe-checks.ts';
+import { recordHealth } from '../../src/activities/record-health.ts';
+import { runChecks } from '../../src/activities/run-checks.ts';
+import { staleAfter } from '../../src/api/deployment-health.ts';
+import { getFleetHealth, getHealth, postCheck } from '../../src/api/health.ts';
+import { getReady } from '../../src/api/ready.ts';
+import type { Check, CheckFinding } from '../../src/checks/check.ts';
+import type { Clients } from '../../src/clients/clients.ts';
+import type { Store } from '../../src/store/store.ts';
+import { call } from '../api/requests.ts';
+import { minimalSpec } from '../spec/minimal-spec.ts';
+import { Azurite } from '../store/azurite.ts';
+
+const START = Date.parse('2026-11-24T10:00:00.000Z');
+const minute = (count: number): number => START + count * 60_000;
+const iso = (count: number): string => new Date(minute(count)).toISOString();
+const stopped: CheckFinding = {
+  id: 'stopped',
+  resource: 'azure/postgres-server',
+  severity: 'error',
+  what: 'The server is stopped.',
+  evidence: 'state Stopped',
+  breaks: 'Nobody can sign in.',
+  remedy: 'Start it.',
+};
+const aCheck = (id: string, run: Check['run'], system: Check['system'] = 'database'): Check => ({
+  id,
+  system,
+  title: `${id} is well`,
+  run,
+});
+
+let azurite: Azurite;
+let store: Store;
+let name: string;
+let count = 0;
+beforeAll(async () => {
+  azurite = await Azurite.start();
+  store = azurite.openStore();
+});
+afterAll(() => azurite.dispose());
+beforeEach(async () => {
+  count += 1;
+  name = `chat-${count}`;
+  await store.putDeployment(name, minimalSpec, new Date(START));
+});
+
+const stand = (): Promise<void> =>
+  store.recordSteps(
+    name,
+    [],
+    [
+      {
+        key: 'azure/resource-group',
+        title: 't',
+        ordinal: 0,
+        state: 'ready',
+        did: 'nothing',
+        looks: 1,
+        waitsFor: [],
+      },
+    ],
+  );
+
+/** A round of these checks, as the orchestration makes it. None of them asks a cloud. */
+async function round(checks: readonly Check[], at: number): Promise<void> {
+  const system = 'database';
+  const { results } = await runChecks(
+    store,
+    () => ({}) as Clients,
+    checks,
+    50,
+  )({ deployment: name, system, now: minute(at) });
+  const told = { deployment: name, at: minute(at), systems: [{ system, results }] };
+  expect(await recordHealth(store)(told)).toEqual({ ok: true });
+}
+const finds = (...findings: CheckFinding[]) => [aCheck('server', async () => findings)];
+const fails = [aCheck('server', () => Promise.reject(new Error('away')))];
+const dependencies = (at: number) => ({
+  store,
+  now: () => new Date(minute(at)),
+  staleAfterMilliseconds: staleAfter('0 */5 * * * *'),
+  startCheck: async () => false,
+});
+const health = (at: number) =>
+  call(getHealth(dependencies(at)), 'GET', `/api/deployments/${name}/health`, { name });
+
+describe('checks', () => {
+  test('that hang or throw are unknown, and keep none of the others from answering', async () => {
+    const checks = [
+      aCheck('hangs', () => new Promise(() => {})),
+      aCheck('throws', () => {
+        throw new Error('forbidden');
+      }),
+      aCheck('well', async () => []),
+      aCheck('ill', async () => [stopped, stopped]),
+      aCheck('elsewhere', async () => [stopped], 'vault'),
+    ];
+    const input = { deployment: name, system: 'database', now: START };
+    const { results } = await runChecks(store, () => ({}) as Clients, checks, 50)(input);
+    expect(results).toMatchObject([
+      { id: 'hangs', state: 'unknown', why: 'did not answer in time', findings: [] },
+      { id: 'throws', state: 'unknown', why: expect.stringContaining('forbidden') },
+      { id: 'well', state: 'ok' },
+      { id: 'ill', state: 'failing', findings: [stopped] },
+    ]);
+  });
+
+  test('of a deployment that is not known are unknown', async () => {
+    const input = { deployment: 'nobody', system: 'database', now: START };
+    expect(await runChecks(store, () => ({}) as Clients, finds())(input)).toMatchObject({
+      results: [{ state: 'unknown', why: expect.stringContaining('UnknownDeployment') }],
+    });
+  });
+
+  test('wait until something of the deployment stands', async () => {
+    const describing = describeChecks(store, finds());
+    expect(await describing({ deployment: name })).toEqual({ ok: true, systems: [] });
+    await stand();
+    expect(await describing({ deployment: name })).toEqual({ ok: true, systems: ['database'] });
+  });
+});
+
+describe('a finding', () => {
+  test('keeps its time, survives a look that could not be made, and clears when it is gone', async () => {
+    await round(finds(stopped), 0);
+    await round(finds(stopped), 5);
+    await round(fails, 10);
+    expect(await store.health.checks(name)).toMatchObject([
+      { state: 'unknown', findings: [{ since: iso(0), lastSeenAt: iso(5) }] },
+    ]);
+    expect(await store.health.history(name)).toHaveLength(1);
+    await round(finds(), 15);
+    const id = `${name}/server/stopped/azure/postgres-server/${iso(0)}`;
+    expect(await store.health.history(name)).toMatchObject([
+      { id: `${id}/cleared`, change: 'cleared', at: iso(15) },
+      { id: `${id}/appeared`, change: 'appeared', at: iso(0) },
+    ]);
+    await round(finds(stopped), 20);
+    expect(await store.health.checks(name)).toMatchObject([{ findings: [{ since: iso(20) }] }]);
+    await store.health.forget(name, new Date(minute(16)));
+    expect(await store.health.history(name)).toMatchObject([{ at: iso(20) }]);
+  });
+
+  test('is told on each channel until that has been settled', async () => {
+    await round(finds(stopped), 0);
+    const own = async (channel: 'webhook' | 'topic') =>
+      (await store.health.pending(channel, 100)).filter(({ deployment }) => deployment === name);
+    const waiting = await own('webhook');
+    expect(waiting).toMatchObject([{ change: 'appeared' }]);
+    await store.health.settle('webhook', waiting);
+    expect([await own('webhook'), await own('topic')]).toEqual([[], waiting]);
+  });
+
+  test('goes with a check that is not made any more', async () => {
+    await round(finds(stopped), 0);
+    await round([aCheck('another', async () => [])], 5);
+    expect(await store.health.checks(name)).toMatchObject([{ id: 'another', state: 'ok' }]);
+    expect((await store.health.history(name))[0]).toMatchObject({ change: 'cleared' });
+  });
+});
+
+describe('the health API', () => {
+  test('goes from unknown to healthy to failing, and back to unknown when nobody checks', async () => {
+    expect((await health(0)).body).toMatchObject({ status: 'unknown', why: 'not provisioned yet' });
+    await stand();
+    expect((await health(0)).body).toMatchObject({ status: 'unknown', why: 'not checked yet' });
+    await round(finds(), 0);
+    expect((await health(1)).body).toMatchObject({ status: 'healthy', checkedAt: iso(0), findings: [] });
+    await round(fails, 5);
+    expect((await health(6)).body).toMatchObject({ status: 'unknown', systems: [{ state: 'unknown' }] });
+    await round(finds(stopped), 10);
+    expect((await health(11)).body).toMatchObject({
+      status: 'failing',
+      findings: [{ id: 'stopped', check: 'server', system: 'database' }],
+      systems: [{ system: 'database', state: 'failing', checks: [{ id: 'server' }] }],
+    });
+    const fleet = await call(getFleetHealth(dependencies(11)), 'GET', '/api/health', {});
+    expect(fleet.body.deployments).toContainEqual(
+      expect.objectContaining({ name, status: 'failing', findings: { error: 1, warning: 0, info: 0 } }),
+    );
+    expect((await health(26)).body).toMatchObject({ status: 'unknown', why: 'not checked for too long' });
+  });
+
+  test('takes a request to check, also while one is running, and not for a stranger', async () => {
+    const check = (of: string) =>
+      call(postCheck(dependencies(3)), 'POST', `/api/deployments/${of}/check`, { name: of });
+    expect(await check(name)).toMatchObject({
+      status: 202,
+      body: {
+        after: iso(3),
+        joined: true,
+        health: expect.stringMatching(/\/api\/deployments\/chat-\d+\/health$/),
+      },
+    });
+    expect((await check('nobody')).status).toBe(404);
+  });
+
+  test('is ready only when all is there, and names what is not', async () => {
+    const well = { conditions: { store: () => store.check() }, missingFunctions: () => [] };
+    expect((await call(getReady(well), 'GET', '/api/ready', {})).status).toBe(200);
+    const ill = {
+      conditions: { ...well.conditions, credential: () => Promise.reject(new Error('a detail')) },
+      missingFunctions: () => ['sweep'],
+    };
+    const { status, body } = await call(getReady(ill), 'GET', '/api/ready', {});
+    expect([status, body.detail]).toEqual([503, 'Not ready: credential, function sweep.']);
+  });
+});

@@ -1,0 +1,164 @@
+import type { HttpHandler } from '@azure/functions';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { getDrift } from '../../src/api/get-drift.ts';
+import { postAccept } from '../../src/api/post-accept.ts';
+import { postPause, postResume } from '../../src/api/post-pause.ts';
+import { postRepair } from '../../src/api/post-repair.ts';
+import type { ApiDependencies } from '../../src/api/respond.ts';
+import type { DriftRecord } from '../../src/store/drift.ts';
+import type { Store } from '../../src/store/store.ts';
+import { minimalSpec } from '../spec/minimal-spec.ts';
+import { Azurite } from '../store/azurite.ts';
+import { type Answer, Api, call } from './requests.ts';
+
+const now = new Date('2026-11-24T10:00:00.000Z');
+let azurite: Azurite;
+let store: Store;
+let dependencies: ApiDependencies;
+let api: Api;
+let name: string;
+let count = 0;
+beforeAll(async () => {
+  azurite = await Azurite.start();
+  store = azurite.openStore();
+  dependencies = { store, now: () => now, wake: async () => {} };
+  api = new Api(dependencies);
+});
+afterAll(() => azurite.dispose());
+beforeEach(async () => {
+  count += 1;
+  name = `chat-${count}`;
+  await store.putDeployment(name, minimalSpec, now);
+});
+
+const handlers = { repair: postRepair, accept: postAccept, pause: postPause, resume: postResume };
+const post = (what: keyof typeof handlers, body?: unknown, of = name): Promise<Answer> => {
+  const handler: HttpHandler = handlers[what](dependencies);
+  const options =
+    body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+  return call(handler, 'POST', `/api/deployments/${of}/${what}`, { name: of }, options);
+};
+const drift = (query: Readonly<Record<string, string>> = {}): Promise<Answer> =>
+  call(getDrift(dependencies), 'GET', `/api/deployments/${name}/drift`, { name }, { query });
+
+const quota: DriftRecord = {
+  resource: 'azure/file-share',
+  path: 'shareQuota',
+  wanted: 50,
+  found: 100,
+  since: '2026-11-24T09:00:00.000Z',
+  lastSeenAt: '2026-11-24T09:30:00.000Z',
+  state: 'reported',
+  policy: 'report',
+  repairs: [],
+};
+const proxied: DriftRecord = {
+  ...quota,
+  resource: 'cloudflare/dns-record',
+  path: 'proxied',
+  wanted: true,
+  found: false,
+};
+const spec = async () => (await store.findDeployment(name))?.spec;
+const taken = () => store.inbox.take(name, 'run', 0);
+
+describe('GET …/drift', () => {
+  test('tells what is different and what was, as far as it is asked for', async () => {
+    await store.drift.put(name, [quota, { ...proxied, state: 'repaired', operationId: 'op' }]);
+    expect((await drift()).body.drift).toHaveLength(2);
+    expect((await drift({ state: 'unsettled' })).body.drift).toEqual([quota]);
+    expect((await drift({ state: 'repaired' })).body.drift[0].operation.url).toContain('/api/operations/op');
+    expect(await drift({ state: 'odd' })).toMatchObject({
+      status: 400,
+      body: { errors: [{ field: 'state' }] },
+    });
+  });
+});
+
+describe('POST …/repair', () => {
+  test('without a body asks for what is different, and for everything when nothing is', async () => {
+    await store.drift.put(name, [quota]);
+    expect((await post('repair')).status).toBe(202);
+    expect((await store.findDeployment(name))?.repairAfter).toEqual({
+      'azure/file-share': now.toISOString(),
+    });
+    expect(await taken()).toMatchObject([{ kind: 'repair', look: ['azure/file-share'] }]);
+    await store.drift.put(name, [{ ...quota, state: 'gone' }]);
+    await post('repair', {});
+    expect((await store.findDeployment(name))?.repairAfter).toHaveProperty(['kubernetes/open-webui']);
+  });
+
+  test('refuses resources there are not, and changes nothing', async () => {
+    const answer = await post('repair', { resources: ['azure/nothing'] });
+    expect(answer).toMatchObject({ status: 400, body: { errors: [{ field: 'resources.0' }] } });
+    expect((await store.findDeployment(name))?.repairAfter).toEqual({});
+    expect(await post('repair', undefined, 'nobody')).toMatchObject({ status: 404 });
+  });
+});
+
+describe('POST …/accept', () => {
+  const accept = (...records: readonly Pick<DriftRecord, 'resource' | 'path'>[]): Promise<Answer> =>
+    post('accept', { differences: records.map(({ resource, path }) => ({ resource, path })) });
+
+  test('makes what was found the spec, under a new revision, and looks at everything', async () => {
+    await store.drift.put(name, [quota]);
+    expect(await accept(quota)).toMatchObject({ status: 202, body: { deployment: { revision: 2 } } });
+    expect(await spec()).toEqual({ ...minimalSpec, storage: { quotaGiB: 100 } });
+    expect((await drift()).body.drift).toMatchObject([{ state: 'adopted' }]);
+    expect(await taken()).toMatchObject([{ kind: 'provision', look: 'all' }]);
+  });
+
+  test('names each that has no place in the spec or is not open, and takes none of them', async () => {
+    await store.drift.put(name, [quota, proxied]);
+    const answer = await accept(quota, proxied, { resource: 'azure/cluster', path: 'sku.tier' });
+    expect(answer.status).toBe(400);
+    expect(answer.body.errors.map(({ field }: { field: string }) => field)).toEqual([
+      'differences.1',
+      'differences.2',
+    ]);
+    expect(await spec()).toEqual(minimalSpec);
+    expect(await taken()).toEqual([]);
+  });
+});
+
+describe('POST …/pause and …/resume', () => {
+  test('switch automation off for a while and on again, and show it meanwhile', async () => {
+    expect((await post('pause', { reason: 'a migration', minutes: 60 })).status).toBe(202);
+    const resources = ['azure/cluster'];
+    await post('pause', { resources, reason: 'an upgrade', until: '2026-11-24T14:00:00+02:00' });
+    expect((await api.deployment(name)).body.pauses).toEqual([
+      { reason: 'a migration', since: now.toISOString(), until: '2026-11-24T11:00:00.000Z' },
+      {
+        resource: 'azure/cluster',
+        reason: 'an upgrade',
+        since: now.toISOString(),
+        until: '2026-11-24T12:00:00.000Z',
+      },
+    ]);
+    expect((await post('resume', { resources })).status).toBe(202);
+    expect((await api.deployment(name)).body.pauses).toHaveLength(1);
+    expect((await post('resume')).status).toBe(202);
+    expect((await api.deployment(name)).body.pauses).toEqual([]);
+  });
+
+  test.each([
+    ['no reason', { minutes: 5 }, 'reason'],
+    ['an empty reason', { reason: ' ', minutes: 5 }, 'reason'],
+    ['no end', { reason: 'x' }, 'minutes'],
+    ['two ends', { reason: 'x', minutes: 5, until: '2026-11-24T11:00:00Z' }, 'minutes'],
+    ['more than 7 days', { reason: 'x', minutes: 10_081 }, 'minutes'],
+    ['an end in the past', { reason: 'x', until: '2026-11-24T09:00:00Z' }, 'until'],
+    ['an end after 7 days', { reason: 'x', until: '2026-12-24T09:00:00Z' }, 'until'],
+    ['a resource there is not', { reason: 'x', minutes: 5, resources: ['x'] }, 'resources.0'],
+  ])('a pause with %s is refused, and nothing is paused', async (_, body, field) => {
+    const answer = await post('pause', body);
+    expect(answer).toMatchObject({ status: 400, body: { errors: [{ field }] } });
+    expect((await store.findDeployment(name))?.pauses).toEqual([]);
+  });
+
+  test('resuming what is not paused by itself is refused', async () => {
+    await post('pause', { reason: 'x', minutes: 5 });
+    expect(await post('resume', { resources: ['azure/cluster'] })).toMatchObject({ status: 400 });
+    expect((await store.findDeployment(name))?.pauses).toHaveLength(1);
+  });
+});

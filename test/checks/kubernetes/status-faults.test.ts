@@ -1,0 +1,104 @@
+/**
+ * Faults that the simulated kubelet and operators do not have, or would mend at once: the API server alone shows what a
+ * real one would then show.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Check, CheckFinding, CheckScope } from '../../../src/checks/check.ts';
+import { lastWordsOf } from '../../../src/checks/kubernetes/last-words.ts';
+import { namespaceStays } from '../../../src/checks/kubernetes/namespace.ts';
+import { nodesCarry } from '../../../src/checks/kubernetes/nodes.ts';
+import { operatorsAvailable } from '../../../src/checks/kubernetes/operators.ts';
+import { ollamaVolumeBound } from '../../../src/checks/kubernetes/volumes.ts';
+import { KubernetesError } from '../../../src/clients/kubernetes-api.ts';
+import { type AnApiServer, startApiServer } from '../../resources/kubernetes/an-api-server.ts';
+import { specOf } from '../../resources/spec.ts';
+
+let server: AnApiServer;
+const scope = (): CheckScope => ({
+  ...specOf(),
+  clients: server.clients,
+  now: new Date(Date.now() + 600_000),
+  known: {},
+});
+const seen = async (check: Check): Promise<readonly string[]> =>
+  (await check.run(scope())).map(({ resource, id }: CheckFinding) => `${resource} ${id}`);
+
+const node = { apiVersion: 'v1', kind: 'Node', name: 'aks-system-1' };
+const condition = (type: string, status: string) => ({
+  type,
+  status,
+  reason: type,
+  message: '',
+  lastTransitionTime: new Date().toISOString(),
+});
+
+beforeAll(async () => {
+  server = await startApiServer();
+});
+afterAll(() => server?.stop());
+
+describe('checks of what the API server shows', () => {
+  test('name a namespace that is missing', async () => {
+    expect(await seen(namespaceStays)).toEqual(['kubernetes/namespace namespace-missing']);
+    await server.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'open-webui' } });
+    expect(await seen(namespaceStays)).toEqual([]);
+  });
+
+  test('name operators that are not installed', async () => {
+    expect(await seen(operatorsAvailable)).toEqual([
+      'kubernetes/addons external-secrets-missing',
+      'kubernetes/addons reloader-missing',
+    ]);
+  });
+
+  test('name nodes that are gone, and nodes under pressure', async () => {
+    expect(await seen(nodesCarry)).toEqual(['azure/cluster no-node-ready']);
+    await server.api.apply({ apiVersion: 'v1', kind: 'Node', metadata: { name: node.name } });
+    await server.setStatus(node, { conditions: [condition('Ready', 'Unknown')] });
+    expect(await seen(nodesCarry)).toEqual(['azure/cluster no-node-ready']);
+    await server.setStatus(node, {
+      conditions: [condition('Ready', 'True'), condition('DiskPressure', 'True')],
+    });
+    expect(await seen(nodesCarry)).toEqual(['azure/cluster disk-pressure']);
+    await server.setStatus(node, { conditions: [condition('Ready', 'True')] });
+    expect(await seen(nodesCarry)).toEqual([]);
+  });
+
+  test('name a claim that is missing, and its storage class', async () => {
+    expect(await seen(ollamaVolumeBound)).toEqual(['kubernetes/ollama-volume claim-missing']);
+    const name = 'ollama-data';
+    await server.api.apply({
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: { name, namespace: 'open-webui' },
+      spec: {
+        accessModes: ['ReadWriteOnce'],
+        storageClassName: 'managed-csi',
+        resources: { requests: { storage: '1Gi' } },
+      },
+    });
+    expect(await seen(ollamaVolumeBound)).toEqual(['kubernetes/ollama-volume storage-class-missing']);
+    const claim = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', name, namespace: 'open-webui' };
+    await server.setStatus(claim, { phase: 'Lost' });
+    expect(await seen(ollamaVolumeBound)).toEqual(['kubernetes/ollama-volume volume-lost']);
+    await server.setStatus(claim, { phase: 'Bound' });
+    expect(await seen(ollamaVolumeBound)).toEqual([]);
+  });
+
+  test('throw what keeps them from looking', async () => {
+    const refused = new KubernetesError(403, 'Forbidden', 'nodes is forbidden');
+    const clients = {
+      ...server.clients,
+      kubernetes: async () => ({ ...server.api, list: () => Promise.reject(refused) }),
+    };
+    await expect(nodesCarry.run({ ...scope(), clients })).rejects.toBe(refused);
+  });
+});
+
+test('of a log only words are told that carry no value', () => {
+  expect(lastWordsOf('2026-01-01T00:00:00.000Z Fatal error: this build does not start')).toBe(
+    'Fatal error: this build does not start',
+  );
+  expect(lastWordsOf("ValueError: invalid literal for int(): 'hunter2'")).toBe('ValueError');
+  expect(lastWordsOf('connecting to postgresql://me:hunter2@host/db')).toBeUndefined();
+});

@@ -1,0 +1,159 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  type DriftQuestion,
+  type DriftRule,
+  decideDrift,
+  policyOf,
+  type Treatment,
+} from '../../src/graph/drift-policy.ts';
+import type { Difference } from '../../src/graph/resource.ts';
+
+const key = 'azure/postgres-server';
+const now = new Date('2026-11-24T12:00:00Z');
+const minutesAgo = (minutes: number): string => new Date(now.getTime() - minutes * 60_000).toISOString();
+const difference = (path: string): Difference => ({ path, wanted: 1, found: 2 });
+const question = (more: Partial<DriftQuestion>): DriftQuestion => ({
+  key,
+  differences: [difference('sku.name')],
+  isDrift: () => true,
+  rules: [],
+  pauses: [],
+  earlier: [],
+  canAdopt: () => true,
+  now,
+  ...more,
+});
+const treatments = (more: Partial<DriftQuestion>): readonly Treatment[] =>
+  decideDrift(question(more)).verdicts.map(({ treatment }) => treatment);
+const rule = (policy: DriftRule['policy'], path?: string): DriftRule => ({ resource: key, policy, path });
+const known = (more: object) => [
+  { path: 'sku.name', since: minutesAgo(30), isSettled: false, repairs: [], ...more },
+];
+
+describe('a rule', () => {
+  test('decides for its field and everything below it, and for nothing that is only spelled alike', () => {
+    const rules = [rule('report', 'storage')];
+    expect(policyOf(rules, key, 'storage')).toBe('report');
+    expect(policyOf(rules, key, 'storage.tier')).toBe('report');
+    expect(policyOf(rules, key, 'storage[0]')).toBe('report');
+    expect(policyOf(rules, key, 'storageAutogrow')).toBe('repair');
+    expect(policyOf(rules, 'azure/key-vault', 'storage')).toBe('repair');
+  });
+
+  test('that comes first decides, and without a path for the whole resource', () => {
+    expect(policyOf([rule('adopt', 'sku'), rule('report')], key, 'sku.name')).toBe('adopt');
+    expect(policyOf([rule('adopt', 'sku'), rule('report')], key, '')).toBe('report');
+  });
+});
+
+describe('a difference that somebody else made', () => {
+  test('is put right unless a rule says otherwise', () => {
+    expect(treatments({})).toEqual(['repair']);
+    expect(treatments({ rules: [rule('report')] })).toEqual(['reported']);
+    expect(treatments({ rules: [rule('adopt')] })).toEqual(['adopt']);
+  });
+
+  test('is only told when the spec has no place for it', () => {
+    expect(decideDrift(question({ rules: [rule('adopt')], canAdopt: () => false })).verdicts).toMatchObject([
+      { treatment: 'adopt-impossible', why: expect.stringContaining('no place') },
+    ]);
+  });
+
+  test('holds what differs beside it', () => {
+    const differences = [difference('sku.name'), difference('version')];
+    expect(treatments({ differences, rules: [rule('report', 'sku')] })).toEqual(['reported', 'held-with']);
+  });
+
+  test('is put right with a change of ours, which cannot wait for it', () => {
+    const differences = [difference('sku.name'), difference('version')];
+    const isDrift = ({ path }: Difference): boolean => path === 'sku.name';
+    expect(decideDrift(question({ differences, isDrift, rules: [rule('report')] })).action).toBe('repair');
+  });
+
+  test('is put right when a person asked for that after it was first seen, and not one that came later', () => {
+    const rules = [rule('report')];
+    expect(treatments({ rules, earlier: known({}), repairAfter: minutesAgo(10) })).toEqual(['repair']);
+    expect(treatments({ rules, earlier: known({}), repairAfter: minutesAgo(40) })).toEqual(['reported']);
+    expect(treatments({ rules, repairAfter: minutesAgo(10) })).toEqual(['reported']);
+    const settled = known({ isSettled: true });
+    expect(treatments({ rules, earlier: settled, repairAfter: minutesAgo(10) })).toEqual(['reported']);
+  });
+
+  test('is fought over when it comes back after three repairs within an hour, until that hour is over', () => {
+    const repairs = [50, 40, 30].map(minutesAgo);
+    expect(treatments({ earlier: known({ repairs: repairs.slice(1) }) })).toEqual(['repair']);
+    expect(treatments({ earlier: known({ repairs }) })).toEqual(['fought']);
+    const later = new Date(now.getTime() + 11 * 60_000);
+    expect(treatments({ earlier: known({ repairs }), now: later })).toEqual(['repair']);
+  });
+
+  test('is fought over anew only after three more repairs when a person has asked for one', () => {
+    const repairs = [50, 40, 30, 20].map(minutesAgo);
+    const earlier = known({ isSettled: true, repairs });
+    expect(treatments({ earlier, repairAfter: minutesAgo(25) })).toEqual(['repair']);
+    expect(treatments({ earlier, repairAfter: minutesAgo(55) })).toEqual(['fought']);
+  });
+});
+
+describe('a pause', () => {
+  const pause = { reason: 'a migration', until: '2026-11-24T13:00:00.000Z' };
+
+  test('holds everything back, also what is ours and what a person wants repaired', () => {
+    const decision = decideDrift(
+      question({ isDrift: () => false, pauses: [pause], earlier: known({}), repairAfter: minutesAgo(1) }),
+    );
+    expect(decision).toMatchObject({
+      action: 'hold',
+      verdicts: [{ treatment: 'paused', why: 'paused until 2026-11-24T13:00:00.000Z: a migration' }],
+    });
+  });
+
+  test('holds only the resource it names, and ends by itself', () => {
+    expect(treatments({ pauses: [{ ...pause, resource: key }] })).toEqual(['paused']);
+    expect(treatments({ pauses: [{ ...pause, resource: 'azure/key-vault' }] })).toEqual(['repair']);
+    expect(treatments({ pauses: [pause], now: new Date(pause.until) })).toEqual(['repair']);
+  });
+});
+
+const paths = fc.uniqueArray(fc.constantFrom('', 'sku', 'sku.name', 'storage', 'tags.a'), { minLength: 1 });
+const asked = fc.record({
+  differences: paths.map((all) => all.map(difference)),
+  rules: fc.array(
+    fc.record({
+      resource: fc.constantFrom(key, 'azure/key-vault'),
+      path: fc.option(fc.constantFrom('sku', 'storage', 'tags'), { nil: undefined }),
+      policy: fc.constantFrom('repair' as const, 'report' as const, 'adopt' as const),
+    }),
+  ),
+  pauses: fc.array(fc.constant({ reason: 'x', until: minutesAgo(-5) }), { maxLength: 1 }),
+  repairAfter: fc.option(fc.integer({ min: -90, max: 90 }).map(minutesAgo), { nil: undefined }),
+  earlier: paths.map((all) =>
+    all.map((path) => ({
+      path,
+      since: minutesAgo(20),
+      isSettled: path === 'sku',
+      repairs: [50, 40, 30].map(minutesAgo),
+    })),
+  ),
+  drifted: fc.constantFrom('all', 'none', 'sku'),
+});
+
+test('whatever is asked, a resource is written as a whole or not at all, and every difference has its verdict', () => {
+  fc.assert(
+    fc.property(asked, ({ drifted, ...more }) => {
+      const isDrift = ({ path }: Difference): boolean =>
+        drifted === 'all' || (drifted === 'sku' && path === 'sku');
+      const { action, verdicts } = decideDrift(question({ ...more, isDrift }));
+      expect(verdicts.map(({ difference: { path } }) => path)).toEqual(
+        more.differences.map(({ path }) => path),
+      );
+      const repaired = verdicts.filter(({ treatment }) => treatment === 'repair').length;
+      expect(repaired).toBe(action === 'repair' ? verdicts.length : 0);
+      expect(verdicts.every(({ treatment, why }) => treatment === 'repair' || why !== undefined)).toBe(true);
+      if (more.pauses.length > 0) expect(action).toBe('hold');
+      else if (drifted !== 'all' && more.differences.some((one) => !isDrift(one)))
+        expect(action).toBe('repair');
+    }),
+  );
+});

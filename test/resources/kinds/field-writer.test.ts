@@ -1,0 +1,61 @@
+import { describe, expect, test } from 'vitest';
+import { writerOf } from '../../../src/resources/kinds/field-writer.ts';
+
+const replicas = { 'f:spec': { 'f:replicas': {} } };
+const object = (...managedFields: readonly unknown[]) => ({
+  apiVersion: 'apps/v1',
+  kind: 'Deployment',
+  metadata: { name: 'open-webui', managedFields },
+});
+const at = (time: string) => `2026-11-24T${time}Z`;
+const difference = (path: string, found: string | number | null = 5) => ({ path, wanted: 3, found });
+
+describe('who wrote a field', () => {
+  test('is the manager that owns it and wrote last, and not we', () => {
+    const found = object(
+      { manager: 'open-webui-control-plane', operation: 'Apply', time: at('12:00:00'), fieldsV1: replicas },
+      { manager: 'kubectl-scale', operation: 'Update', time: at('10:00:00'), fieldsV1: replicas },
+      { manager: 'kubectl-edit', operation: 'Update', time: at('11:00:00'), fieldsV1: replicas },
+      { manager: 'argocd', operation: 'Update', time: at('13:00:00'), fieldsV1: { 'f:status': {} } },
+    );
+    expect(writerOf(found, difference('spec.replicas'))).toEqual({
+      name: 'kubectl-edit',
+      at: at('11:00:00'),
+    });
+  });
+
+  test('is found through lists by name and through names with dots', () => {
+    const fieldsV1 = {
+      'f:metadata': { 'f:annotations': { '.': {}, 'f:reloader.stakater.com/auto': {} } },
+      'f:spec': {
+        'f:template': {
+          'f:spec': {
+            'f:containers': {
+              'k:{"name":"open-webui"}': { '.': {}, 'f:resources': { 'f:limits': { 'f:cpu': {} } } },
+              'k:{"name":"sidecar"}': { '.': {}, 'f:image': {} },
+            },
+          },
+        },
+      },
+    };
+    const found = object({ manager: 'kubectl', fieldsV1 });
+    const container = 'spec.template.spec.containers.open-webui';
+    expect(writerOf(found, difference(`${container}.resources.limits.cpu`))).toEqual({ name: 'kubectl' });
+    expect(writerOf(found, difference('metadata.annotations.reloader.stakater.com/auto'))).toEqual({
+      name: 'kubectl',
+    });
+    expect(writerOf(found, difference(`${container}.image`))).toBeUndefined();
+  });
+
+  test('is who owns the list or map that the field is part of as a whole', () => {
+    const found = object({ manager: 'kubectl', fieldsV1: { 'f:spec': { 'f:selector': {} } } });
+    expect(writerOf(found, difference('spec.selector.app'))).toEqual({ name: 'kubectl' });
+  });
+
+  test('is nobody for a field that was removed, or when the object does not tell', () => {
+    const found = object({ manager: 'kubectl', fieldsV1: replicas });
+    expect(writerOf(found, difference('spec.replicas', null))).toBeUndefined();
+    expect(writerOf(object(), difference('spec.replicas'))).toBeUndefined();
+    expect(writerOf(object('nonsense', { manager: 1 }), difference('spec.replicas'))).toBeUndefined();
+  });
+});
