@@ -69,6 +69,9 @@ describe('a deployment', () => {
       updatedAt: monday.toISOString(),
       rotateAfter: {},
       quarantine: [],
+      wishes: { restartAfter: {}, unwantedModels: [], debugPods: [] },
+      pauses: [],
+      repairAfter: {},
       missedEvents: 0,
       etag: expect.stringMatching(/^"[\w-]+"$/),
     });
