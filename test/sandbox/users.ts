@@ -14,6 +14,8 @@ export interface UserLoad {
   readonly concurrency?: number;
   /** Chats and sign-ins of all of them together in a real second at most; as many as go when left out. */
   readonly perSecond?: number;
+  /** Chats before somebody signs in anew; 5 when left out. */
+  readonly chatsPerSession?: number;
   /** The first one that Open WebUI offers when left out. */
   readonly model?: string;
 }
@@ -61,7 +63,7 @@ class StepError extends Error {
 
 export function startUsers(
   endpoints: Pick<Endpoints, 'proxy' | 'ca' | 'sandbox'>,
-  { host, concurrency = 4, perSecond, model }: UserLoad,
+  { host, concurrency = 4, perSecond, chatsPerSession = CHATS_PER_SESSION, model }: UserLoad,
 ): Users {
   const client = new CloudClient(endpoints, concurrency);
   const counted = { logins: 0, chats: 0, failedLogins: 0, failedChats: 0, signedOut: 0 };
@@ -97,7 +99,7 @@ export function startUsers(
         continue;
       }
       await breath();
-      for (let chat = 0; chat < CHATS_PER_SESSION && !ending.signal.aborted; chat += 1) {
+      for (let chat = 0; chat < chatsPerSession && !ending.signal.aborted; chat += 1) {
         try {
           await person.chat();
           counted.chats += 1;
