@@ -19,7 +19,10 @@ export interface DeploymentHealth {
   /** Why it is not known. */
   readonly why?: string;
   readonly checkedAt?: string;
+  /** What is wrong, the root of it first. */
   readonly findings: readonly RankedFinding[];
+  /** What should be known though nothing is wrong: a newer version that could be had. */
+  readonly news: readonly RankedFinding[];
   readonly systems: readonly SystemHealth[];
 }
 
@@ -33,13 +36,14 @@ export async function loadHealth(
     store.health.checks(record.name),
     loadDeployment(store, record),
   ]);
-  const findings = rank(
+  const ranked = rank(
     resources.map(({ key, waitsFor }) => ({ key, waitsFor })),
     checks.flatMap(({ id, system, findings: found }) =>
       found.map((finding) => ({ ...finding, check: id, system })),
     ),
     resources.flatMap((resource) => resource.findings ?? []),
   );
+  const findings = ranked.filter(({ severity }) => severity !== 'info');
   const checkedAt = checks.map((check) => check.checkedAt).toSorted()[0];
   const isProvisioned = resources.some(({ state }) => state === 'ready');
   const unknown = whyUnknown(isProvisioned, checkedAt, now.getTime() - staleAfterMilliseconds);
@@ -47,6 +51,7 @@ export async function loadHealth(
     ...(unknown === undefined ? judge(checks, findings) : { status: 'unknown', why: unknown }),
     ...(checkedAt === undefined ? {} : { checkedAt }),
     findings,
+    news: ranked.filter(({ severity }) => severity === 'info'),
     systems: systems.flatMap((system) => summary(system, checks) ?? []),
   };
 }

@@ -52,7 +52,7 @@ export const getFleetHealth = ({
     return respond(200, { deployments, totals });
   });
 
-function inShort({ status, why, checkedAt, findings }: DeploymentHealth) {
+function inShort({ status, why, checkedAt, findings, news }: DeploymentHealth) {
   const count = (severity: string): number =>
     findings.filter((finding) => finding.severity === severity).length;
   const [worst] = findings;
@@ -61,7 +61,8 @@ function inShort({ status, why, checkedAt, findings }: DeploymentHealth) {
     ...(why === undefined ? {} : { why }),
     ...(checkedAt === undefined ? {} : { checkedAt }),
     ...(worst === undefined ? {} : { worst }),
-    findings: { error: count('error'), warning: count('warning'), info: count('info') },
+    findings: { error: count('error'), warning: count('warning') },
+    news: news.length,
   };
 }
 
