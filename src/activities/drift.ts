@@ -20,6 +20,7 @@ import type { DeploymentSpec } from '../spec/spec.ts';
 import { type DriftRecord, type DriftState, isUnsettled } from '../store/drift.ts';
 import { ConflictError, type DeploymentRecord, type StepRecord, type Store } from '../store/store.ts';
 import { armIdOf } from './arm-id.ts';
+import { hasNewVersion } from './wish.ts';
 
 /** What differs there comes of time, of news or of proofs of ours, and nobody else has changed anything. */
 const ownWork: ReadonlySet<ResourceKey> = new Set<ResourceKey>([
@@ -53,7 +54,8 @@ export async function holdBack(wrong: Wrong): Promise<ReconcileResult | undefine
   const { store, record, spec, key, seen, wish, now } = wrong;
   const differences = differencesOf(seen);
   const look = await store.findLook(record.name, key);
-  const mayBeDrift = look?.wish !== undefined && !ownWork.has(key);
+  const isNews = seen.state === 'drifted' && hasNewVersion(look?.outputs, seen.outputs);
+  const mayBeDrift = look?.wish !== undefined && !ownWork.has(key) && !isNews;
   const earlier = mayBeDrift ? await store.drift.of(record.name, key) : [];
   // What AKS or a rollout itself calls failed is tried again, but not during a pause.
   if (differences.length === 0) return failedWhilePaused(wrong);

@@ -3,7 +3,7 @@
  * was last found as asked under, whatever differs was changed by somebody else; otherwise it is a change of ours.
  */
 import { createHash } from 'node:crypto';
-import type { Outputs, ResourceKey } from '../graph/resource.ts';
+import type { Json, Outputs, ResourceKey } from '../graph/resource.ts';
 import type { Rotation, Workload } from '../resources/scope.ts';
 import type { DeploymentSpec } from '../spec/spec.ts';
 import type { DeploymentRecord } from '../store/store.ts';
@@ -43,4 +43,21 @@ export function wishOf(
     outputs,
   ]);
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
+
+/**
+ * Whether a secret has another version than it had: then what it lacks is what new versions lack, and nobody took it away.
+ * References to secrets stand in outputs as `{vaultUrl, name, version}`.
+ */
+export function hasNewVersion(before: Outputs | undefined, now: Outputs): boolean {
+  return Object.entries(now).some(([field, value]) => {
+    const [was, is] = [versionIn(before?.[field]), versionIn(value)];
+    return was !== undefined && is !== undefined && was !== is;
+  });
+}
+
+function versionIn(value: Json | undefined): string | undefined {
+  return typeof value === 'object' && value !== null && 'vaultUrl' in value && 'version' in value
+    ? String(value.version)
+    : undefined;
 }

@@ -90,7 +90,9 @@ export function startUsers(
     };
     while (!ending.signal.aborted) {
       try {
-        counted.signedOut += await person.signIn();
+        const signedOut = await person.signIn();
+        // Not added to a sum that was read before the wait: what others were counted for meanwhile would be lost.
+        counted.signedOut += signedOut;
         counted.logins += 1;
       } catch (error) {
         counted.failedLogins += 1;

@@ -2,7 +2,8 @@
  * A resource made of Kubernetes objects: one manifest is enough to say what is wished, and everything else follows.
  * Objects are applied server-side, so only the fields written here are ours: what the API server fills in, what Reloader
  * adds to a pod template and what an autoscaler sets stay untouched. They are looked at with plain GETs, so that a stack
- * that is as asked makes no writes at all, not even dry ones.
+ * that is as asked makes no writes at all, not even dry ones. Longer than other files: looking, comparing and applying have to
+ * read one and the same manifest.
  */
 import { createHash } from 'node:crypto';
 import { isNotFound } from '../../clients/cloud-failure.ts';
