@@ -1,4 +1,4 @@
-/** What findings outside the cluster have in common: how they are put right, and what has to be there to look. */
+/** What findings have in common: how they are put right, and what has to be there to look. */
 import { fatal } from '../graph/failure.ts';
 import type { CheckScope } from './check.ts';
 

@@ -7,10 +7,6 @@ import type { CheckScope } from '../check.ts';
 export const clusterOf = ({ clients, names }: CheckScope): Promise<KubernetesApi> =>
   clients.kubernetes(names.resourceGroup, names.cluster);
 
-/** Where a reconcile puts it right. */
-export const repairOf = ({ names }: Pick<CheckScope, 'names'>): string =>
-  `POST /api/deployments/${names.deployment}/repair`;
-
 /** What is younger than this may still be on its way. */
 export const isOlderThan = (time: string | null | undefined, minutes: number, now: Date): boolean =>
   now.getTime() - Date.parse(time ?? '') >= minutes * 60_000;

@@ -4,8 +4,9 @@ import type { KubernetesApi } from '../../clients/kubernetes-api.ts';
 import { fullName } from '../../resources/kubernetes/ollama-models.ts';
 import { OLLAMA_PORT } from '../../resources/kubernetes/ollama-service.ts';
 import type { Check, CheckScope } from '../check.ts';
+import { repairOf } from '../repair.ts';
 import { type Asked, askService } from './ask-service.ts';
-import { clusterOf, repairOf } from './cluster.ts';
+import { clusterOf } from './cluster.ts';
 
 const tagsSchema = z.object({ models: z.array(z.object({ name: z.string() })).nullish() });
 

@@ -1,6 +1,7 @@
 import { phaseOf } from '../../resources/kubernetes/ollama-volume.ts';
 import type { Check } from '../check.ts';
-import { clusterOf, repairOf } from './cluster.ts';
+import { repairOf } from '../repair.ts';
+import { clusterOf } from './cluster.ts';
 
 /** First of all: with the namespace goes everything in it, and each of its parts would be missed by itself. */
 export const namespaceStays: Check = {

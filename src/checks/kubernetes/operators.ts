@@ -3,7 +3,8 @@ import type { KubernetesApi, KubernetesObject } from '../../clients/kubernetes-a
 import { deploymentOf } from '../../resources/kinds/workload.ts';
 import { type Addon, addonsOf, runs, servedApi } from '../../resources/kubernetes/addons.ts';
 import type { Check, CheckFinding, CheckScope } from '../check.ts';
-import { clusterOf, isOlderThan, quoted, repairOf } from './cluster.ts';
+import { repairOf } from '../repair.ts';
+import { clusterOf, isOlderThan, quoted } from './cluster.ts';
 import { troubleInPods } from './pod-trouble.ts';
 
 const resource = 'kubernetes/addons' as const;

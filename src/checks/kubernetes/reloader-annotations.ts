@@ -1,6 +1,7 @@
 import { reloadAnnotations } from '../../resources/kinds/workload.ts';
 import type { Check, CheckFinding } from '../check.ts';
-import { clusterOf, repairOf } from './cluster.ts';
+import { repairOf } from '../repair.ts';
+import { clusterOf } from './cluster.ts';
 
 const watched = ['open-webui', 'cloudflared'] as const;
 

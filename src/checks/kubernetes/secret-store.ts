@@ -4,7 +4,8 @@ import { findServed } from '../../resources/kinds/kubernetes-object.ts';
 import { EXTERNAL_SECRETS_API, servedApi } from '../../resources/kubernetes/addons.ts';
 import { SECRET_STORE, storeStatus } from '../../resources/kubernetes/secret-store.ts';
 import type { Check } from '../check.ts';
-import { clusterOf, quoted, repairOf } from './cluster.ts';
+import { repairOf } from '../repair.ts';
+import { clusterOf, quoted } from './cluster.ts';
 import { vaultTroubleIn } from './vault-trouble.ts';
 
 const resource = 'kubernetes/secret-store' as const;

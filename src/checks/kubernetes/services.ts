@@ -7,7 +7,8 @@ import { ollamaService } from '../../resources/kubernetes/ollama-service.ts';
 import { openWebuiService } from '../../resources/kubernetes/open-webui-service.ts';
 import { isRedisWanted, redis } from '../../resources/kubernetes/redis.ts';
 import type { Check, CheckFinding, CheckScope } from '../check.ts';
-import { clusterOf, repairOf } from './cluster.ts';
+import { repairOf } from '../repair.ts';
+import { clusterOf } from './cluster.ts';
 import { type Plain, plain, type WishedObject, wishedObjects } from './wished-objects.ts';
 
 interface Target {

@@ -11,7 +11,8 @@ import { findSecret } from '../../resources/kinds/vault-secret.ts';
 import { EXTERNAL_SECRETS_API, servedApi } from '../../resources/kubernetes/addons.ts';
 import { STORAGE_SECRET, TUNNEL_SECRET, WEBUI_SECRET } from '../../resources/kubernetes/external-secrets.ts';
 import type { Check, CheckFinding, CheckScope } from '../check.ts';
-import { clusterOf, isOlderThan, quoted, repairOf } from './cluster.ts';
+import { repairOf } from '../repair.ts';
+import { clusterOf, isOlderThan, quoted } from './cluster.ts';
 import { vaultTroubleIn } from './vault-trouble.ts';
 
 const resource = 'kubernetes/external-secrets' as const;

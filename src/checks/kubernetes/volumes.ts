@@ -4,7 +4,8 @@ import type { KubernetesApi, KubernetesObject } from '../../clients/kubernetes-a
 import { DATA_VOLUME } from '../../resources/kubernetes/data-volume.ts';
 import { OLLAMA_VOLUME, phaseOf } from '../../resources/kubernetes/ollama-volume.ts';
 import type { Check, CheckFinding, CheckScope } from '../check.ts';
-import { clusterOf, isOlderThan, quoted, repairOf } from './cluster.ts';
+import { repairOf } from '../repair.ts';
+import { clusterOf, isOlderThan, quoted } from './cluster.ts';
 import { newestWarning } from './events.ts';
 
 /** From the claim to the disk it takes some seconds. */

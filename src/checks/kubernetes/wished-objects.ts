@@ -10,7 +10,8 @@ import {
 import { disruptionBudget } from '../../resources/kubernetes/disruption-budget.ts';
 import { networkPolicy } from '../../resources/kubernetes/network-policy.ts';
 import type { Check, CheckFinding, CheckScope } from '../check.ts';
-import { clusterOf, repairOf } from './cluster.ts';
+import { repairOf } from '../repair.ts';
+import { clusterOf } from './cluster.ts';
 
 /** A resource, of whose manifests those asked for need nothing but the spec. */
 export type Plain = Pick<KubernetesObjects<Dependencies, never>, 'objects'>;

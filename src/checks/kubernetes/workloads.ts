@@ -9,7 +9,8 @@ import { isAutoscaled } from '../../resources/kubernetes/open-webui.ts';
 import { isRedisWanted } from '../../resources/kubernetes/redis.ts';
 import type { Workload } from '../../resources/scope.ts';
 import type { Check, CheckFinding, CheckScope } from '../check.ts';
-import { clusterOf, isOlderThan, quoted, repairOf } from './cluster.ts';
+import { repairOf } from '../repair.ts';
+import { clusterOf, isOlderThan, quoted } from './cluster.ts';
 import { troubleInPods } from './pod-trouble.ts';
 
 interface Kind {
