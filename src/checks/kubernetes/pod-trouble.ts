@@ -221,9 +221,11 @@ async function crashOf(look: Look, pod: Pod, container: Container): Promise<PodT
   const { state, lastState, restartCount, name } = container;
   const end = lastState.terminated ?? state.terminated;
   if (!end) return undefined;
+  // Between two waits it runs for a moment, and is no better for that.
+  const enough = isReady(pod) || state.waiting ? MANY_RESTARTS : 1;
   const isLooping =
     state.waiting?.reason === 'CrashLoopBackOff' ||
-    (restartCount >= MANY_RESTARTS && !isOlderThan(end.finishedAt, RECENT_MINUTES, scope.now));
+    (restartCount >= enough && !isOlderThan(end.finishedAt, RECENT_MINUTES, scope.now));
   const isKilled = end.reason === 'OOMKilled' && !isOlderThan(end.finishedAt, RECENT_MINUTES, scope.now);
   if (isKilled) {
     return {

@@ -84,7 +84,7 @@ export class RunningStack {
     const small = await startSmallWorld({ withDatabase: true, speed: 100 });
     await prepareOutside(small);
     await installOperators(small);
-    small.world.clock.change({ speed: 600 });
+    small.world.clock.change({ speed: 300 });
     for (const [name, value] of [...small.state.secrets]) small.state.secrets.set(`${name}/1`, value);
     const api = await kubernetesApi(
       {
@@ -96,7 +96,7 @@ export class RunningStack {
       small.proxy.url,
     );
     const stack = new RunningStack(small, api);
-    await stack.until(async () => (await stack.reconcile()).length === 0, 90);
+    await stack.until(async () => (await stack.reconcile()).length === 0, 200);
     return stack;
   }
 
@@ -141,7 +141,7 @@ export class RunningStack {
   }
 
   /** Throws what was seen last when it does not come about within some real seconds. */
-  async until(holds: () => Promise<boolean>, seconds = 30): Promise<void> {
+  async until(holds: () => Promise<boolean>, seconds = 120): Promise<void> {
     const end = performance.now() + seconds * 1000;
     for (;;) {
       if (await holds()) return;

@@ -8,8 +8,9 @@ import { lastWordsOf } from '../../../src/checks/kubernetes/last-words.ts';
 import { namespaceStays } from '../../../src/checks/kubernetes/namespace.ts';
 import { nodesCarry } from '../../../src/checks/kubernetes/nodes.ts';
 import { operatorsAvailable } from '../../../src/checks/kubernetes/operators.ts';
+import { troubleInPods } from '../../../src/checks/kubernetes/pod-trouble.ts';
 import { ollamaVolumeBound } from '../../../src/checks/kubernetes/volumes.ts';
-import { KubernetesError } from '../../../src/clients/kubernetes-api.ts';
+import { KubernetesError, type KubernetesObject } from '../../../src/clients/kubernetes-api.ts';
 import { type AnApiServer, startApiServer } from '../../resources/kubernetes/an-api-server.ts';
 import { specOf } from '../../resources/spec.ts';
 
@@ -83,6 +84,42 @@ describe('checks of what the API server shows', () => {
     expect(await seen(ollamaVolumeBound)).toEqual(['kubernetes/ollama-volume volume-lost']);
     await server.setStatus(claim, { phase: 'Bound' });
     expect(await seen(ollamaVolumeBound)).toEqual([]);
+  });
+
+  test('say the same of a container that crashes, whether it waits or runs for a moment', async () => {
+    const metadata = { name: 'cloudflared', namespace: 'open-webui', labels: { app: 'cloudflared' } };
+    const containers = [{ name: 'cloudflared', image: 'r/cloudflared:v1' }];
+    const deployment = (await server.api.apply({
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata,
+      spec: { selector: { matchLabels: metadata.labels }, template: { metadata, spec: { containers } } },
+    })) as KubernetesObject;
+    const account = { name: 'default', namespace: 'open-webui' };
+    await server.api.apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: account });
+    await server.api.apply({ apiVersion: 'v1', kind: 'Pod', metadata, spec: { containers } });
+    const troubleIn = async (state: object) => {
+      await server.setStatus(
+        { apiVersion: 'v1', kind: 'Pod', name: 'cloudflared', namespace: 'open-webui' },
+        {
+          conditions: [condition('Ready', 'False')],
+          containerStatuses: [
+            {
+              name: 'cloudflared',
+              ready: false,
+              started: true,
+              restartCount: 1,
+              state,
+              lastState: { terminated: { exitCode: 137, finishedAt: new Date().toISOString() } },
+            },
+          ],
+        },
+      );
+      return troubleInPods(scope(), server.api, deployment, 'kubernetes/cloudflared');
+    };
+    const waiting = await troubleIn({ waiting: { reason: 'CrashLoopBackOff', message: 'back-off' } });
+    expect(waiting).toMatchObject([{ id: 'crashes', what: 'crash again and again' }]);
+    expect(await troubleIn({ running: {} })).toEqual(waiting);
   });
 
   test('throw what keeps them from looking', async () => {
