@@ -9,6 +9,7 @@ import type { Problem } from '../spec/problem.ts';
 import type { DeploymentSpec, DeploymentSpecInput } from '../spec/spec.ts';
 import { ConflictError, type DeploymentRecord, LARGEST_SPEC_CHARACTERS, type Store } from '../store/store.ts';
 import { findDeployment } from './find-deployment.ts';
+import { noSuchDeployment } from './on-deployment.ts';
 import { preconditionHolds, preconditionOf } from './precondition.ts';
 import { type ProblemDetails, type ProblemKind, refuse } from './problem.ts';
 import type { ApiDependencies } from './respond.ts';
@@ -68,7 +69,7 @@ export async function changeSpec(
   const precondition = preconditionOf(request.headers);
   for (let attempt = 0; attempt < TRIES; attempt += 1) {
     const found = await findDeployment(store, name);
-    if (!found) return refusal('not-found', { detail: 'There is no deployment of this name.' });
+    if (!found) return refusal('not-found', noSuchDeployment);
     if (!preconditionHolds(precondition, found.etag)) {
       return refusal('precondition-failed', { detail: 'Nothing was written: the deployment has changed.' });
     }

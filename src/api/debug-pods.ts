@@ -6,11 +6,11 @@ import type { HttpHandler } from '@azure/functions';
 import { z } from 'zod';
 import type { ResourceKey } from '../graph/resource.ts';
 import { debugPodKinds } from '../resources/scope.ts';
-import { readBody } from '../spec/read-body.ts';
+import { askedBody } from './asked-body.ts';
 import { enterOperation } from './enter-operation.ts';
-import { findDeployment } from './find-deployment.ts';
-import { bodyProblems, refuse } from './problem.ts';
-import { type ApiDependencies, answering } from './respond.ts';
+import { onDeployment } from './on-deployment.ts';
+import { refuse } from './problem.ts';
+import type { ApiDependencies } from './respond.ts';
 
 const MINUTES = 'must be a whole number from 1 to 240';
 const bodySchema = z.strictObject({
@@ -21,22 +21,11 @@ const bodySchema = z.strictObject({
 const look: readonly ResourceKey[] = ['azure/images', 'kubernetes/network-policy', 'kubernetes/debug-pods'];
 
 export const postDebugPods = (dependencies: ApiDependencies): HttpHandler =>
-  answering(async (request, context) => {
+  onDeployment(dependencies.store, async (found, request, context) => {
     const { store, now = () => new Date() } = dependencies;
-    const found = await findDeployment(store, request.params['name']);
-    if (!found)
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
-    const body = await readBody(request);
-    if (!body.ok) return refuse(request, context, bodyProblems[body.reason], { detail: `${body.message}.` });
-    const parsed = bodySchema.safeParse(body.value);
-    if (!parsed.success) {
-      const errors = parsed.error.issues.map(({ path, message }) => ({
-        field: path.join('.') || 'body',
-        message,
-      }));
-      return refuse(request, context, 'invalid-request', { detail: 'Nothing was changed.', errors });
-    }
-    const { kind, minutes } = parsed.data;
+    const body = await askedBody(request, context, bodySchema);
+    if (!body.ok) return body.refusal;
+    const { kind, minutes } = body.value;
     const time = now();
     const until = new Date(time.getTime() + minutes * 60_000).toISOString();
     const record = await store.changeDeployment(found.name, ({ wishes }) => ({
@@ -59,11 +48,8 @@ export const postDebugPods = (dependencies: ApiDependencies): HttpHandler =>
   });
 
 export const deleteDebugPod = (dependencies: ApiDependencies): HttpHandler =>
-  answering(async (request, context) => {
+  onDeployment(dependencies.store, async (found, request, context) => {
     const { store, now = () => new Date() } = dependencies;
-    const found = await findDeployment(store, request.params['name']);
-    if (!found)
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
     const kind = z.enum(debugPodKinds).safeParse(request.params['kind']).data;
     if (kind === undefined || !found.wishes.debugPods.some((pod) => pod.kind === kind)) {
       return refuse(request, context, 'not-found', { detail: 'Nobody has asked for such a debug pod here.' });

@@ -1,16 +1,13 @@
 /** DELETE /api/deployments/{name}/quarantine/{digest}: a person says that an image that failed may be tried again. */
 import type { HttpHandler } from '@azure/functions';
 import { enterOperation } from './enter-operation.ts';
-import { findDeployment } from './find-deployment.ts';
+import { onDeployment } from './on-deployment.ts';
 import { refuse } from './problem.ts';
-import { type ApiDependencies, answering } from './respond.ts';
+import type { ApiDependencies } from './respond.ts';
 
 export const deleteQuarantine = (dependencies: ApiDependencies): HttpHandler =>
-  answering(async (request, context) => {
+  onDeployment(dependencies.store, async (found, request, context) => {
     const { store, now = () => new Date() } = dependencies;
-    const found = await findDeployment(store, request.params['name']);
-    if (!found)
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
     const digest = request.params['digest'] ?? '';
     if (!found.quarantine.some((image) => image.digest === digest)) {
       return refuse(request, context, 'not-found', {

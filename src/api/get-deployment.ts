@@ -3,18 +3,13 @@ import type { HttpHandler } from '@azure/functions';
 import type { Finding, Severity } from '../graph/finding.ts';
 import { checksInShort } from './deployment-health.ts';
 import { loadDeployment } from './deployment-state.ts';
-import { findDeployment } from './find-deployment.ts';
+import { onDeployment } from './on-deployment.ts';
 import { activePauses } from './post-pause.ts';
-import { refuse } from './problem.ts';
-import { type ApiDependencies, answering, deploymentUrl, operationUrl, respond } from './respond.ts';
+import { type ApiDependencies, deploymentUrl, operationUrl, respond } from './respond.ts';
 
 /** Its ETag is that of the spec, for If-Match: the rest of the answer changes without anybody's doing. */
 export const getDeployment = ({ store, now = () => new Date() }: ApiDependencies): HttpHandler =>
-  answering(async (request, context) => {
-    const record = await findDeployment(store, request.params['name']);
-    if (!record) {
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
-    }
+  onDeployment(store, async (record, request) => {
     const { name } = record;
     const [{ state, progress, resources, lastOperation }, checks] = await Promise.all([
       loadDeployment(store, record),

@@ -2,19 +2,16 @@
 import type { HttpHandler } from '@azure/functions';
 import { z } from 'zod';
 import { type DriftRecord, isUnsettled } from '../store/drift.ts';
-import { findDeployment } from './find-deployment.ts';
+import { onDeployment } from './on-deployment.ts';
 import { refuse } from './problem.ts';
-import { type ApiDependencies, answering, operationUrl, respond } from './respond.ts';
+import { type ApiDependencies, operationUrl, respond } from './respond.ts';
 
 /** `unsettled`: whatever is different still. */
 const states = ['unsettled', 'open', 'repaired', 'reported', 'adopted', 'fought', 'paused', 'gone'] as const;
 const stateSchema = z.enum(states).optional();
 
 export const getDrift = ({ store }: ApiDependencies): HttpHandler =>
-  answering(async (request, context) => {
-    const record = await findDeployment(store, request.params['name']);
-    if (!record)
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
+  onDeployment(store, async (record, request, context) => {
     const state = stateSchema.safeParse(request.query.get('state') ?? undefined);
     if (!state.success) {
       const errors = [{ field: 'state', message: `must be one of ${states.join(', ')}` }];

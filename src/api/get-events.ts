@@ -3,18 +3,15 @@ import type { HttpHandler } from '@azure/functions';
 import { z } from 'zod';
 import type { EventRecord } from '../store/inbox.ts';
 import { secondsBetween } from './critical-path.ts';
-import { findDeployment } from './find-deployment.ts';
+import { onDeployment } from './on-deployment.ts';
 import { refuse } from './problem.ts';
-import { type ApiDependencies, answering, operationUrl, respond } from './respond.ts';
+import { type ApiDependencies, operationUrl, respond } from './respond.ts';
 
 const topSchema = z.coerce.number().int().min(1).max(1000);
 const DEFAULT_TOP = '100';
 
 export const getEvents = ({ store }: ApiDependencies): HttpHandler =>
-  answering(async (request, context) => {
-    const record = await findDeployment(store, request.params['name']);
-    if (!record)
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
+  onDeployment(store, async (record, request, context) => {
     const top = topSchema.safeParse(request.query.get('top') ?? DEFAULT_TOP);
     if (!top.success) {
       const errors = [{ field: 'top', message: 'must be a whole number from 1 to 1000' }];

@@ -7,10 +7,10 @@ import { z } from 'zod';
 import { KubernetesError } from '../clients/kubernetes-api.ts';
 import { podOf } from '../resources/kinds/pods.ts';
 import { workloads } from '../resources/scope.ts';
-import { findDeployment } from './find-deployment.ts';
 import { atCloud, liveStack } from './live-stack.ts';
+import { onDeployment } from './on-deployment.ts';
 import { refuse } from './problem.ts';
-import { answering, type CloudDependencies, respond } from './respond.ts';
+import { type CloudDependencies, respond } from './respond.ts';
 
 /** So many pods at most, the newest of them: an answer is to stay of a size that a terminal can show. */
 const MOST_PODS = 10;
@@ -31,10 +31,7 @@ const querySchema = z.object({
 });
 
 export const getLogs = (dependencies: CloudDependencies): HttpHandler =>
-  answering(async (request, context) => {
-    const record = await findDeployment(dependencies.store, request.params['name']);
-    if (!record)
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
+  onDeployment(dependencies.store, async (record, request, context) => {
     const workload = z.enum(workloads).safeParse(request.params['workload']);
     if (!workload.success) {
       return refuse(request, context, 'not-found', {

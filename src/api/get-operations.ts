@@ -1,15 +1,12 @@
 /** GET /api/deployments/{name}/operations: what was done, and why. Newest first. */
 import type { HttpHandler } from '@azure/functions';
-import { findDeployment } from './find-deployment.ts';
+import { onDeployment } from './on-deployment.ts';
 import { refuse } from './problem.ts';
-import { type ApiDependencies, answering, operationUrl, respond } from './respond.ts';
+import { type ApiDependencies, operationUrl, respond } from './respond.ts';
 import { topOf } from './top.ts';
 
 export const getOperations = ({ store }: ApiDependencies): HttpHandler =>
-  answering(async (request, context) => {
-    const record = await findDeployment(store, request.params['name']);
-    if (!record)
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
+  onDeployment(store, async (record, request, context) => {
     const top = topOf(request, 200);
     if (!top.ok) return refuse(request, context, 'invalid-request', top.details);
     const operations = await store.listOperations(record.name, top.value);

@@ -1,16 +1,13 @@
 /** GET /api/deployments/{name}/timeline: everything that happened, in one list. Newest first. */
 import type { HttpHandler } from '@azure/functions';
-import { findDeployment } from './find-deployment.ts';
+import { onDeployment } from './on-deployment.ts';
 import { refuse } from './problem.ts';
-import { type ApiDependencies, answering, operationUrl, respond } from './respond.ts';
+import { type ApiDependencies, operationUrl, respond } from './respond.ts';
 import { timelineOf } from './timeline.ts';
 import { topOf } from './top.ts';
 
 export const getTimeline = ({ store }: ApiDependencies): HttpHandler =>
-  answering(async (request, context) => {
-    const record = await findDeployment(store, request.params['name']);
-    if (!record)
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
+  onDeployment(store, async (record, request, context) => {
     const top = topOf(request, 200);
     if (!top.ok) return refuse(request, context, 'invalid-request', top.details);
     const [operations, events, drift, findings] = await Promise.all([

@@ -4,8 +4,7 @@
  */
 import type { HttpHandler, InvocationContext } from '@azure/functions';
 import { type DeploymentHealth, loadHealth } from './deployment-health.ts';
-import { findDeployment } from './find-deployment.ts';
-import { refuse } from './problem.ts';
+import { onDeployment } from './on-deployment.ts';
 import { type ApiDependencies, answering, deploymentUrl, respond } from './respond.ts';
 
 export interface HealthDependencies extends Pick<ApiDependencies, 'store' | 'now'> {
@@ -22,10 +21,7 @@ export const getHealth = ({
   now = () => new Date(),
   staleAfterMilliseconds,
 }: HealthDependencies): HttpHandler =>
-  answering(async (request, context) => {
-    const record = await findDeployment(store, request.params['name']);
-    if (!record)
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
+  onDeployment(store, async (record) => {
     const health = await loadHealth(store, record, now(), staleAfterMilliseconds);
     return respond(200, { deployment: record.name, ...health });
   });
@@ -67,10 +63,7 @@ function inShort({ status, why, checkedAt, findings, news }: DeploymentHealth) {
 }
 
 export const postCheck = ({ store, now = () => new Date(), startCheck }: HealthDependencies): HttpHandler =>
-  answering(async (request, context) => {
-    const record = await findDeployment(store, request.params['name']);
-    if (!record)
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
+  onDeployment(store, async (record, request, context) => {
     const after = now().toISOString();
     const isStarted = await startCheck(context, record.name);
     const health = `${deploymentUrl(request, record.name)}/health`;

@@ -7,11 +7,11 @@ import { z } from 'zod';
 import { askOllama, fullName, tagsOf } from '../resources/kubernetes/ollama-models.ts';
 import { problem } from '../spec/problem.ts';
 import { type DeploymentSpecInput, modelName } from '../spec/spec.ts';
+import { askedBody } from './asked-body.ts';
 import { changeSpec } from './change-spec.ts';
-import { askedBody } from './drift-body.ts';
 import { enterOperation } from './enter-operation.ts';
-import { findDeployment } from './find-deployment.ts';
 import { atCloud, liveStack } from './live-stack.ts';
+import { onDeployment } from './on-deployment.ts';
 import { refuse } from './problem.ts';
 import { type ApiDependencies, answering, type CloudDependencies, respond } from './respond.ts';
 
@@ -23,10 +23,7 @@ const MOST_UNWANTED = 200;
 const elsewhere = 'Ollama runs elsewhere (ollama.externalUrl): its models are not kept here.';
 
 export const getModels = (dependencies: CloudDependencies): HttpHandler =>
-  answering(async (request, context) => {
-    const record = await findDeployment(dependencies.store, request.params['name']);
-    if (!record)
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
+  onDeployment(dependencies.store, async (record, request, context) => {
     return atCloud(request, context, async () => {
       const { spec, names, clients } = liveStack(dependencies, record);
       if (spec.ollama.externalUrl !== undefined)

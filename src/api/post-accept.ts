@@ -6,11 +6,12 @@ import { parseSpec } from '../spec/parse-spec.ts';
 import type { Problem } from '../spec/problem.ts';
 import { isUnsettled } from '../store/drift.ts';
 import { ConflictError, type DeploymentRecord } from '../store/store.ts';
-import { askedBody, resourceKey } from './drift-body.ts';
+import { askedBody } from './asked-body.ts';
 import { enterOperation } from './enter-operation.ts';
-import { findDeployment } from './find-deployment.ts';
+import { onDeployment } from './on-deployment.ts';
 import { refuse } from './problem.ts';
-import { type ApiDependencies, answering } from './respond.ts';
+import { resourceKey } from './resource-keys.ts';
+import type { ApiDependencies } from './respond.ts';
 
 const bodySchema = z.strictObject({
   differences: z
@@ -22,11 +23,8 @@ const bodySchema = z.strictObject({
 });
 
 export const postAccept = (dependencies: ApiDependencies): HttpHandler =>
-  answering(async (request, context) => {
+  onDeployment(dependencies.store, async (found, request, context) => {
     const { store, now = () => new Date() } = dependencies;
-    const found = await findDeployment(store, request.params['name']);
-    if (!found)
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
     const body = await askedBody(request, context, bodySchema);
     if (!body.ok) return body.refusal;
     const parsed = parseSpec(found.name, found.spec);

@@ -6,11 +6,12 @@ import type { HttpHandler } from '@azure/functions';
 import { z } from 'zod';
 import type { ResourceKey } from '../graph/resource.ts';
 import type { Pause } from '../store/store.ts';
-import { askedBody, resourceKeys } from './drift-body.ts';
+import { askedBody } from './asked-body.ts';
 import { enterOperation } from './enter-operation.ts';
-import { findDeployment } from './find-deployment.ts';
+import { onDeployment } from './on-deployment.ts';
 import { refuse } from './problem.ts';
-import { type ApiDependencies, answering } from './respond.ts';
+import { resourceKeys } from './resource-keys.ts';
+import type { ApiDependencies } from './respond.ts';
 
 const LONGEST_MINUTES = 7 * 24 * 60;
 const MINUTES = `must be a whole number from 1 to ${LONGEST_MINUTES} (7 days)`;
@@ -34,11 +35,8 @@ const pauseSchema = z
 const resumeSchema = z.strictObject({ resources: resourceKeys.optional() });
 
 export const postPause = (dependencies: ApiDependencies): HttpHandler =>
-  answering(async (request, context) => {
+  onDeployment(dependencies.store, async (found, request, context) => {
     const { store, now = () => new Date() } = dependencies;
-    const found = await findDeployment(store, request.params['name']);
-    if (!found)
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
     const body = await askedBody(request, context, pauseSchema);
     if (!body.ok) return body.refusal;
     const { resources, reason, minutes, until } = body.value;
@@ -79,11 +77,8 @@ export const postPause = (dependencies: ApiDependencies): HttpHandler =>
   });
 
 export const postResume = (dependencies: ApiDependencies): HttpHandler =>
-  answering(async (request, context) => {
+  onDeployment(dependencies.store, async (found, request, context) => {
     const { store, now = () => new Date() } = dependencies;
-    const found = await findDeployment(store, request.params['name']);
-    if (!found)
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
     const body = await askedBody(request, context, resumeSchema, { isOptional: true });
     if (!body.ok) return body.refusal;
     const { resources } = body.value;

@@ -6,20 +6,17 @@ import type { HttpHandler } from '@azure/functions';
 import { z } from 'zod';
 import type { ResourceKey } from '../graph/resource.ts';
 import { stack } from '../resources/index.ts';
-import { askedBody, resourceKeys } from './drift-body.ts';
+import { askedBody } from './asked-body.ts';
 import { enterOperation } from './enter-operation.ts';
-import { findDeployment } from './find-deployment.ts';
-import { refuse } from './problem.ts';
-import { type ApiDependencies, answering } from './respond.ts';
+import { onDeployment } from './on-deployment.ts';
+import { resourceKeys } from './resource-keys.ts';
+import type { ApiDependencies } from './respond.ts';
 
 const bodySchema = z.strictObject({ resources: resourceKeys.optional() });
 
 export const postRepair = (dependencies: ApiDependencies): HttpHandler =>
-  answering(async (request, context) => {
+  onDeployment(dependencies.store, async (found, request, context) => {
     const { store, now = () => new Date() } = dependencies;
-    const found = await findDeployment(store, request.params['name']);
-    if (!found)
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
     const body = await askedBody(request, context, bodySchema, { isOptional: true });
     if (!body.ok) return body.refusal;
     const different: readonly ResourceKey[] =

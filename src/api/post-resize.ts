@@ -5,8 +5,8 @@
 import type { HttpHandler } from '@azure/functions';
 import { z } from 'zod';
 import type { Problem } from '../spec/problem.ts';
+import { askedBody } from './asked-body.ts';
 import { changeSpec } from './change-spec.ts';
-import { askedBody } from './drift-body.ts';
 import { enterOperation } from './enter-operation.ts';
 import { type ApiDependencies, answering } from './respond.ts';
 

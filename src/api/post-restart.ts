@@ -7,22 +7,19 @@ import { wantedResources } from '../resources/index.ts';
 import { workloads } from '../resources/scope.ts';
 import { parseSpec } from '../spec/parse-spec.ts';
 import { problem } from '../spec/problem.ts';
-import { askedBody } from './drift-body.ts';
+import { askedBody } from './asked-body.ts';
 import { enterOperation } from './enter-operation.ts';
-import { findDeployment } from './find-deployment.ts';
+import { onDeployment } from './on-deployment.ts';
 import { refuse } from './problem.ts';
-import { type ApiDependencies, answering } from './respond.ts';
+import type { ApiDependencies } from './respond.ts';
 
 const bodySchema = z.strictObject({
   workload: z.enum(workloads, `must be one of ${workloads.join(', ')}`),
 });
 
 export const postRestart = (dependencies: ApiDependencies): HttpHandler =>
-  answering(async (request, context) => {
+  onDeployment(dependencies.store, async (found, request, context) => {
     const { store, now = () => new Date() } = dependencies;
-    const found = await findDeployment(store, request.params['name']);
-    if (!found)
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
     const body = await askedBody(request, context, bodySchema);
     if (!body.ok) return body.refusal;
     const { workload } = body.value;

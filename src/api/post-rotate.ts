@@ -6,11 +6,10 @@ import type { HttpHandler } from '@azure/functions';
 import { z } from 'zod';
 import type { ResourceKey } from '../graph/resource.ts';
 import { type Rotation, rotations } from '../resources/scope.ts';
-import { readBody } from '../spec/read-body.ts';
+import { askedBody } from './asked-body.ts';
 import { enterOperation } from './enter-operation.ts';
-import { findDeployment } from './find-deployment.ts';
-import { bodyProblems, refuse } from './problem.ts';
-import { type ApiDependencies, answering } from './respond.ts';
+import { onDeployment } from './on-deployment.ts';
+import type { ApiDependencies } from './respond.ts';
 
 const one = z.enum(rotations, `must be one of ${rotations.join(', ')}`);
 const bodySchema = z.strictObject({
@@ -29,30 +28,19 @@ const keepers: Readonly<Record<Rotation, readonly ResourceKey[]>> = {
 };
 
 export const postRotate = (dependencies: ApiDependencies): HttpHandler =>
-  answering(async (request, context) => {
+  onDeployment(dependencies.store, async (found, request, context) => {
     const { store, now = () => new Date() } = dependencies;
-    const found = await findDeployment(store, request.params['name']);
-    if (!found)
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
-    const body = await readBody(request);
-    if (!body.ok) return refuse(request, context, bodyProblems[body.reason], { detail: `${body.message}.` });
-    const parsed = bodySchema.safeParse(body.value);
-    if (!parsed.success) {
-      const errors = parsed.error.issues.map(({ path, message }) => ({
-        field: path.join('.') || 'body',
-        message,
-      }));
-      return refuse(request, context, 'invalid-request', { detail: 'Nothing was changed.', errors });
-    }
+    const body = await askedBody(request, context, bodySchema);
+    if (!body.ok) return body.refusal;
     const time = now();
-    const asked = Object.fromEntries(parsed.data.what.map((name) => [name, time.toISOString()]));
+    const asked = Object.fromEntries(body.value.what.map((name) => [name, time.toISOString()]));
     const record = await store.changeDeployment(found.name, ({ rotateAfter }) => ({
       rotateAfter: { ...rotateAfter, ...asked },
     }));
     return enterOperation(dependencies, request, context, {
       record,
       kind: 'rotation',
-      look: parsed.data.what.flatMap((name) => keepers[name]),
+      look: body.value.what.flatMap((name) => keepers[name]),
       now: time,
     });
   });

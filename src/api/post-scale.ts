@@ -1,8 +1,8 @@
 /** POST /api/deployments/{name}/scale: another number of Open WebUI pods, which is a change of the spec. */
 import type { HttpHandler } from '@azure/functions';
 import { z } from 'zod';
+import { askedBody } from './asked-body.ts';
 import { changeSpec } from './change-spec.ts';
-import { askedBody } from './drift-body.ts';
 import { enterOperation } from './enter-operation.ts';
 import { type ApiDependencies, answering } from './respond.ts';
 

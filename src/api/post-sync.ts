@@ -5,11 +5,10 @@
 import type { HttpHandler } from '@azure/functions';
 import { z } from 'zod';
 import type { ResourceKey } from '../graph/resource.ts';
-import { askedBody } from './drift-body.ts';
+import { askedBody } from './asked-body.ts';
 import { enterOperation } from './enter-operation.ts';
-import { findDeployment } from './find-deployment.ts';
-import { refuse } from './problem.ts';
-import { type ApiDependencies, answering } from './respond.ts';
+import { onDeployment } from './on-deployment.ts';
+import type { ApiDependencies } from './respond.ts';
 
 /** Who knows which version is the newest, and who hands it out. */
 const look: readonly ResourceKey[] = [
@@ -23,11 +22,8 @@ const look: readonly ResourceKey[] = [
 ];
 
 export const postSync = (dependencies: ApiDependencies): HttpHandler =>
-  answering(async (request, context) => {
+  onDeployment(dependencies.store, async (found, request, context) => {
     const { store, now = () => new Date() } = dependencies;
-    const found = await findDeployment(store, request.params['name']);
-    if (!found)
-      return refuse(request, context, 'not-found', { detail: 'There is no deployment of this name.' });
     const body = await askedBody(request, context, z.strictObject({}), { isOptional: true });
     if (!body.ok) return body.refusal;
     const time = now();

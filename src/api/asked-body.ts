@@ -1,20 +1,8 @@
-/** What the calls about drift and pauses have in common: a small body that may be left out, and names of resources. */
+/** The body of a request that asks for something, by its schema; what is wrong with it names the field. */
 import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions';
-import { z } from 'zod';
-import type { ResourceKey } from '../graph/resource.ts';
-import { stack } from '../resources/index.ts';
+import type { z } from 'zod';
 import { readBody } from '../spec/read-body.ts';
 import { bodyProblems, refuse } from './problem.ts';
-
-const keys: ReadonlySet<string> = new Set(stack.map(({ key }) => key));
-
-export const resourceKey = z.custom<ResourceKey>(
-  (value) => typeof value === 'string' && keys.has(value),
-  'must be the key of a resource, such as azure/postgres-server',
-);
-export const resourceKeys = z
-  .array(resourceKey, 'must be a list of keys of resources')
-  .min(1, 'must name at least one');
 
 export type AskedBody<T> =
   | { readonly ok: true; readonly value: T }
