@@ -15,7 +15,7 @@ import { expectedFunctions, noteRegistrations } from './functions.ts';
 import { checkDeployment } from './orchestrations/check-deployment.ts';
 import { reconcileDeployment } from './orchestrations/reconcile-deployment.ts';
 import { receiveEvent } from './reactions/receive-event.ts';
-import { startCheck } from './reactions/start-check.ts';
+import { type StartedCheck, startCheck } from './reactions/start-check.ts';
 import { wake as wakeRun } from './reactions/wake.ts';
 import { createWaker } from './reactions/waker.ts';
 import { createTableStore } from './store/table-store.ts';
@@ -43,8 +43,8 @@ app.eventGrid('receiveEvent', {
   extraInputs: [df.input.durableClient()],
   handler: receiveEvent(store, wake),
 });
-const check = (context: InvocationContext, deployment: string): Promise<boolean> =>
-  startCheck(df.getClient(context), deployment);
+const check = (context: InvocationContext, deployment: string): Promise<StartedCheck> =>
+  startCheck(df.getClient(context), deployment, new Date());
 registerHealth(
   { store, startCheck: check, staleAfterMilliseconds: staleAfter(config.checkSchedule) },
   {

@@ -3,6 +3,7 @@
  * POST /api/deployments/{name}/check: look now.
  */
 import type { HttpHandler, InvocationContext } from '@azure/functions';
+import type { StartedCheck } from '../reactions/start-check.ts';
 import { type DeploymentHealth, loadHealth } from './deployment-health.ts';
 import { onDeployment } from './on-deployment.ts';
 import { type ApiDependencies, answering, deploymentUrl, respond } from './respond.ts';
@@ -10,8 +11,7 @@ import { type ApiDependencies, answering, deploymentUrl, respond } from './respo
 export interface HealthDependencies extends Pick<ApiDependencies, 'store' | 'now'> {
   /** A deployment's health is not known any more when it was last checked so many milliseconds ago. */
   readonly staleAfterMilliseconds: number;
-  /** False when a check is running already. */
-  readonly startCheck: (context: InvocationContext, deployment: string) => Promise<boolean>;
+  readonly startCheck: (context: InvocationContext, deployment: string) => Promise<StartedCheck>;
 }
 
 const RETRY_AFTER_SECONDS = '10';
@@ -62,14 +62,14 @@ function inShort({ status, why, checkedAt, findings, news }: DeploymentHealth) {
   };
 }
 
-export const postCheck = ({ store, now = () => new Date(), startCheck }: HealthDependencies): HttpHandler =>
+/** `after` is what `checkedAt` of the answer to come is not before; joined to a check under way, that is its start. */
+export const postCheck = ({ store, startCheck }: HealthDependencies): HttpHandler =>
   onDeployment(store, async (record, request, context) => {
-    const after = now().toISOString();
-    const isStarted = await startCheck(context, record.name);
+    const { isNew, since } = await startCheck(context, record.name);
     const health = `${deploymentUrl(request, record.name)}/health`;
     return respond(
       202,
-      { deployment: record.name, health, after, joined: !isStarted },
+      { deployment: record.name, health, after: since.toISOString(), joined: !isNew },
       { location: health, 'retry-after': RETRY_AFTER_SECONDS },
     );
   });

@@ -1,6 +1,7 @@
 /** The calls for a deployment that runs: what people did by hand, and what has happened. */
 import { app, type HttpHandler, type HttpMethod } from '@azure/functions';
 import { input } from 'durable-functions';
+import { getDatabase } from './get-database.ts';
 import { getOperations } from './get-operations.ts';
 import { getTimeline } from './get-timeline.ts';
 import { deleteModel, getModels, postModels } from './models.ts';
@@ -36,6 +37,7 @@ export function registerEveryday(dependencies: CloudDependencies): void {
   asking('postModels', 'POST', 'models', postModels(dependencies));
   // Names of models have slashes.
   asking('deleteModel', 'DELETE', 'models/{*model}', deleteModel(dependencies));
+  looking('getDatabase', 'database', getDatabase(dependencies));
   looking('getModels', 'models', getModels(dependencies));
   looking('getOperations', 'operations', getOperations(dependencies));
   looking('getTimeline', 'timeline', getTimeline(dependencies));

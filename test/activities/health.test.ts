@@ -81,7 +81,7 @@ const dependencies = (at: number) => ({
   store,
   now: () => new Date(minute(at)),
   staleAfterMilliseconds: staleAfter('0 */5 * * * *'),
-  startCheck: async () => false,
+  startCheck: async () => ({ isNew: false, since: new Date(minute(at - 1)) }),
 });
 const health = (at: number) =>
   call(getHealth(dependencies(at)), 'GET', `/api/deployments/${name}/health`, { name });
@@ -189,7 +189,7 @@ describe('the health API', () => {
     expect(await check(name)).toMatchObject({
       status: 202,
       body: {
-        after: iso(3),
+        after: iso(2),
         joined: true,
         health: expect.stringMatching(/\/api\/deployments\/chat-\d+\/health$/),
       },
