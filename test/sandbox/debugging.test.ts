@@ -3,30 +3,21 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { kubectl } from '../kubectl.ts';
-import { callsSince, isMutation, type Sample, sampleName, startSample } from './sample.ts';
+import { callsSince, isMutation, type Sample, startSample } from './sample.ts';
 
 const run = promisify(execFile);
 
 describe('looking into a deployment by hand', () => {
   let sample: Sample;
   beforeAll(async () => {
-    sample = await startSample({ speed: 300 });
+    sample = await startSample({ speed: 120 });
     expect((await sample.ask()).failure).toBeUndefined();
   }, 180_000);
   afterAll(async () => {
     await sample?.stop();
   });
 
-  const call = async (method: string, path: string, body?: unknown) => {
-    const { functions, functionsKey } = sample.sandbox.endpoints;
-    const answer = await fetch(`${functions}/api/deployments/${sampleName}/${path}`, {
-      method,
-      headers: { 'x-functions-key': functionsKey, 'content-type': 'application/json' },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    // biome-ignore lint/suspicious/noExplicitAny: looked into by the tests, which say what they expect
-    return { status: answer.status, body: (await answer.json()) as any };
-  };
+  const call: Sample['call'] = (...given) => sample.call(...given);
   const until = async (operation: { readonly id: string }) => {
     let seen: { state: string; failure?: unknown } = { state: '' };
     await expect

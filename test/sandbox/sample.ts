@@ -11,12 +11,20 @@ export const root = join(import.meta.dirname, '..', '..');
 export const sampleSpec = readFileSync(join(root, 'samples', 'open-webui.yaml'), 'utf8');
 export const sampleName = 'open-webui';
 
+export interface Answer {
+  readonly status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: looked into by the tests, which say what they expect
+  readonly body: any;
+}
+
 export interface Sample {
   readonly sandbox: Sandbox;
   readonly api: ControlPlane;
   readonly clouds: CloudApi;
   /** Asks for the sample and waits until the operation has ended. */
   ask(spec?: string): Promise<Operation>;
+  /** Calls the API with the function key; a path that begins with `/` is not one of the sample deployment. */
+  call(method: string, path: string, body?: unknown): Promise<Answer>;
   stop(): Promise<void>;
 }
 
@@ -45,6 +53,16 @@ export async function startSample(options: {
     api,
     clouds: new CloudApi(sandbox.endpoints),
     ask: async (spec = sampleSpec) => api.watch(await api.put(sampleName, spec), () => {}, 100),
+    call: async (method, path, body) => {
+      const { functions, functionsKey } = sandbox.endpoints;
+      const url = `${functions}/api${path.startsWith('/') ? path : `/deployments/${sampleName}/${path}`}`;
+      const answer = await fetch(url, {
+        method,
+        headers: { 'x-functions-key': functionsKey, 'content-type': 'application/json' },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      return { status: answer.status, body: await answer.json() };
+    },
     stop: async () => {
       await sandbox.stop();
       if (options.directory === undefined) rmSync(directory, { recursive: true, force: true });
@@ -76,8 +94,8 @@ export async function callsSince(
 const readingPost =
   /\/(listKeys|listClusterUserCredential|checkNameAvailability)(\?|$)|\/oauth2\/(exchange|token|v2\.0\/token)(\?|$)/i;
 
-/** What people do on the site is their own business. */
+/** What people do on the site is their own business; of a session of a database only that it was opened is known. */
 export const isMutation = ({ service, method, path }: RecordedCall): boolean =>
-  service !== 'site' &&
+  !['site', 'postgresql'].includes(service) &&
   !['GET', 'HEAD', 'OPTIONS'].includes(method) &&
   !(method === 'POST' && readingPost.test(path));
