@@ -17,6 +17,7 @@ export const expectedFunctions: readonly string[] = [
   'getHealth',
   'getLive',
   'getLogs',
+  'getDatabase',
   'getModels',
   'getOperation',
   'getOperations',

@@ -20,6 +20,7 @@ export const composeAzure: Composer = async (world, neighbours, directory) => {
     },
     setFunctionApp: (app) => arm.setFunctionApp(app),
     azureDoor: arm,
+    dialDatabase: arm.dialDatabase,
     postgres: await arm.startPostgres(),
     stop: async () => {
       kubernetes.stop();

@@ -4,7 +4,8 @@ import type { ServiceName } from './world.ts';
 export interface Call {
   /** Virtual time, ISO 8601. */
   readonly time: string;
-  readonly service: ServiceName | 'refused';
+  /** `postgresql` for a connection to a database server, of which only that is recorded. */
+  readonly service: ServiceName | 'postgresql' | 'refused';
   readonly method: string;
   readonly host: string;
   /** Path and query, with values of parameters that carry secrets (`code`, `sig`, `token`) replaced. */

@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
 import { type ClockState, VirtualClock } from '../clock.ts';
+import type { DatabaseDial } from './arm/database-connections.ts';
 import type { FunctionApp } from './arm/web.ts';
 import {
   settings as bootstrapSettings,
@@ -85,6 +86,8 @@ export interface OtherParts {
   readonly azureDoor?: AzureDoor;
   /** Address of the real PostgreSQL, where there is one. */
   readonly postgres?: string;
+  /** Leads from the proxy to database servers, where there are any. */
+  readonly dialDatabase?: DatabaseDial;
   stop(): Promise<void>;
 }
 
@@ -141,6 +144,7 @@ export async function startCloud(options: CloudOptions, composeOthers: Composer)
     ],
     certificates,
     options.proxyPort,
+    others.dialDatabase,
   );
   const header = identityHeader(memory);
   const identity = createIdentityEndpoint(world, directory, header);

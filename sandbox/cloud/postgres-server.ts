@@ -59,7 +59,8 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   if (!existsSync(join(data, 'PG_VERSION'))) await initialise(binaries, data, passwordFile, account);
   const password = readFileSync(passwordFile, 'utf8');
   const port = await freePort();
-  configure(data, port, options.certificate, account);
+  const share = placeVector(home, account);
+  configure(data, port, share, options.certificate, account);
   const server = launch(binaries, data, join(home, 'log'), account);
 
   const connect = async (database = 'postgres'): Promise<pg.Client> => {
@@ -168,9 +169,32 @@ async function initialise(
   );
 }
 
+/**
+ * A stand-in for pgvector, which does not come with PostgreSQL: the extension and the type are there by their names, and
+ * whoever owns a database may create it, as Azure's administrator may. Distances and indexes are not there.
+ */
+function placeVector(home: string, account: Account): string {
+  const share = join(home, 'share');
+  const extension = join(share, 'extension');
+  mkdirSync(extension, { recursive: true });
+  give(share, account, 0o700);
+  give(extension, account, 0o700);
+  const files = {
+    'vector.control':
+      "comment = 'stand-in for pgvector'\ndefault_version = '0.8.2'\nrelocatable = true\ntrusted = true\n",
+    'vector--0.8.2.sql': 'CREATE DOMAIN vector AS real[];\n',
+  };
+  for (const [name, text] of Object.entries(files)) {
+    writeFileSync(join(extension, name), text);
+    give(join(extension, name), account, 0o600);
+  }
+  return share;
+}
+
 function configure(
   data: string,
   port: number,
+  share: string,
   certificate: PostgresOptions['certificate'],
   account: Account,
 ): void {
@@ -191,11 +215,12 @@ function configure(
       "unix_socket_directories = ''",
       'ssl = on',
       // All simulated servers share it.
-      'max_connections = 400',
+      'max_connections = 1000',
       'shared_buffers = 32MB',
       // A killed process loses nothing that was written; only a machine that loses power would.
       'fsync = off',
       'shared_preload_libraries = pg_stat_statements',
+      `extension_control_path = '${share.replaceAll("'", "''")}:$system'`,
       // Statements are what could carry a secret (ALTER ROLE … PASSWORD).
       'log_min_error_statement = panic',
       '',

@@ -9,8 +9,12 @@ import type { Duplex } from 'node:stream';
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import { getRequestListener } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import type { DatabaseDial } from './arm/database-connections.ts';
+import { SERVER_SUFFIX } from './arm/postgresql-state.ts';
+import type { Call } from './calls.ts';
 import { exchange } from './exchange.ts';
 import type { ServerCertificates } from './neighbours.ts';
+import { relayPostgres } from './postgres-relay.ts';
 import type { Service, World } from './world.ts';
 
 export interface Proxy {
@@ -24,6 +28,7 @@ export async function startProxy(
   services: readonly Service[],
   certificates: ServerCertificates,
   port = 0,
+  dialDatabase?: DatabaseDial,
 ): Promise<Proxy> {
   const find = (host: string): Service | undefined => services.find((service) => service.matches(host));
   const contexts = new Map<string, Promise<SecureContext>>();
@@ -38,10 +43,10 @@ export async function startProxy(
   };
   const inner = startInnerServer(world, find);
   const sockets = new Set<Duplex>();
-  const refuse = (socket: Duplex, method: string, host: string, status: number, text: string): void => {
+  const record = (service: Call['service'], method: string, host: string, status: number): void =>
     world.calls.add({
       time: new Date(world.clock.now()).toISOString(),
-      service: 'refused',
+      service,
       method,
       host,
       path: '',
@@ -49,11 +54,36 @@ export async function startProxy(
       caller: 'anonymous',
       milliseconds: 0,
     });
+  const refuse = (socket: Duplex, method: string, host: string, status: number, text: string): void => {
+    record('refused', method, host, status);
     socket.end(plainAnswer(status, text));
+  };
+
+  const connectDatabase = async (
+    dial: DatabaseDial,
+    host: string,
+    port: number,
+    socket: Duplex,
+    head: Buffer,
+  ): Promise<void> => {
+    const door = await dial(host, port);
+    record('postgresql', 'CONNECT', host, door.ok ? 200 : 504);
+    if (!door.ok) {
+      socket.end(plainAnswer(504, door.reason));
+      return;
+    }
+    const context = await contextOf(host);
+    if (socket.destroyed) return;
+    socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+    if (head.length > 0) socket.unshift(head);
+    await relayPostgres(socket, context, door);
   };
 
   const connect = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
     const [host = '', targetPort] = (request.url ?? '').toLowerCase().split(':');
+    if (dialDatabase && targetPort !== '443' && host.endsWith(SERVER_SUFFIX)) {
+      return connectDatabase(dialDatabase, host, Number(targetPort), socket, head);
+    }
     const service = find(host);
     if (!service || targetPort !== '443') {
       if (targetPort === '443' && mustBeRegistered(host, world.settings.cloudflare.zoneName)) {
@@ -97,7 +127,8 @@ export async function startProxy(
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
     connect(request, socket, head).catch((error: unknown) => {
-      console.error('proxy', error);
+      // A client that hangs up in the middle of a greeting has its reasons.
+      if (!(error instanceof RangeError)) console.error('proxy', error);
       socket.destroy();
     });
   });

@@ -21,6 +21,7 @@ import type { SecretClient } from '@azure/keyvault-secrets';
 import type { Client as RestClient } from '@azure-rest/core-client';
 import type Cloudflare from 'cloudflare';
 import type { ActivityLog } from './activity-log.ts';
+import type { DatabaseLogin, Query } from './database.ts';
 import type { ClientLogin, LoginAnswer } from './entra-token.ts';
 import type { KubernetesApi } from './kubernetes-api.ts';
 import type { SiteAnswer } from './site.ts';
@@ -73,10 +74,14 @@ export interface Clients {
   cloudflare(): Promise<Cloudflare>;
   /** The API server of an AKS cluster, by resource group and name; credentials are fetched on first use. */
   kubernetes(resourceGroup: string, cluster: string): Promise<KubernetesApi>;
+  /** Opens a read-only session of a PostgreSQL database, has it used, and closes it. */
+  database<T>(login: DatabaseLogin, work: (query: Query) => Promise<T>): Promise<T>;
   /** What the first page of the public site answers, by its host name. */
   site(hostName: string): Promise<SiteAnswer>;
   /** A bearer token of the app's own identity for an audience, for the few protocols that take it by hand. */
   token(scope: string): Promise<string>;
   /** Entra object id of the identity this app runs as, from its own token. */
   ownPrincipalId(): Promise<string>;
+  /** The names by which clouds tell of what this app did: that id, and its client id or a developer's principal name. */
+  ownNames(): Promise<readonly string[]>;
 }

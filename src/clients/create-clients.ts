@@ -19,6 +19,7 @@ import { fatal, retryable } from '../graph/failure.ts';
 import { createActivityLog } from './activity-log.ts';
 import type { Clients, EventDelivery } from './clients.ts';
 import { createCloudflare } from './cloudflare.ts';
+import { inDatabase } from './database.ts';
 import { requestLogin } from './entra-token.ts';
 import { rememberErrorBody } from './error-body.ts';
 import { createGraph } from './graph.ts';
@@ -96,7 +97,7 @@ export function createClients(
     eventGrid: once(() => new EventGridManagementClient(credential, subscriptionId, older)),
     activityLog: once(() =>
       createActivityLog(new MonitorClient(credential, subscriptionId, newer), async () =>
-        objectIdOf(await token(scope)),
+        namesOf(await token(scope)),
       ),
     ),
     eventDelivery: once(() => eventDelivery(config, secrets, storageOf)),
@@ -112,22 +113,35 @@ export function createClients(
     login: (as) => requestLogin(cloud, as),
     cloudflare,
     kubernetes: (resourceGroup, cluster) => connections(`${resourceGroup}/${cluster}`)(),
+    database: (login, work) => inDatabase(login, config.httpsProxy, work),
     site: requestSite,
     token,
     ownPrincipalId: async () => objectIdOf(await token(scope)),
+    ownNames: async () => namesOf(await token(scope)),
   };
 }
 
 /** Entra object id of whom an access token was given to: its `oid` claim. Throws when there is none. */
 export function objectIdOf(accessToken: string): string {
-  const claims: unknown = JSON.parse(
-    Buffer.from(accessToken.split('.')[1] ?? '', 'base64url').toString() || 'null',
-  );
-  const oid = typeof claims === 'object' && claims !== null && 'oid' in claims ? claims.oid : undefined;
+  const { oid } = claimsOf(accessToken);
   if (typeof oid !== 'string' || oid === '') {
     throw fatal('TokenWithoutObjectId', 'the token of the control plane does not say whose it is');
   }
   return oid;
+}
+
+/** A person's token names an application, too: the one it was asked for with, which is everybody's. */
+function namesOf(accessToken: string): readonly string[] {
+  const { upn, appid } = claimsOf(accessToken);
+  const name = upn ?? appid;
+  return [objectIdOf(accessToken), ...(typeof name === 'string' ? [name] : [])];
+}
+
+function claimsOf(accessToken: string): Readonly<Record<string, unknown>> {
+  const claims: unknown = JSON.parse(
+    Buffer.from(accessToken.split('.')[1] ?? '', 'base64url').toString() || 'null',
+  );
+  return typeof claims === 'object' && claims !== null ? { ...claims } : {};
 }
 
 function eventDelivery(

@@ -1,12 +1,22 @@
 /** The checks of a whole running stack, as the README shows them. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { nameIn } from '../../sandbox/cloud/arm/postgresql-engine.ts';
 import { settings } from '../../sandbox/cloud/bootstrap.ts';
-import { callsSince, isMutation, type Sample, sampleName, startSample } from './sample.ts';
+import { expectedFunctions } from '../../src/functions.ts';
+import { callsSince, isMutation, type Sample, startSample } from './sample.ts';
 
 interface Health {
   readonly status: string;
   readonly checkedAt?: string;
-  readonly findings: readonly { readonly id: string; readonly resource: string; readonly what: string }[];
+  readonly findings: readonly {
+    readonly id: string;
+    readonly resource: string;
+    readonly what: string;
+    readonly evidence: string;
+  }[];
   readonly systems: readonly {
     readonly system: string;
     readonly checks: readonly { readonly id: string; readonly state: string; readonly why?: string }[];
@@ -23,19 +33,10 @@ describe('the health of a stack', () => {
     await sample?.stop();
   });
 
-  const call = async (method: string, path: string) => {
-    const { functions, functionsKey } = sample.sandbox.endpoints;
-    const answer = await fetch(`${functions}/api/${path}`, {
-      method,
-      headers: { 'x-functions-key': functionsKey },
-    });
-    // biome-ignore lint/suspicious/noExplicitAny: looked into by the tests, which say what they expect
-    return { status: answer.status, body: (await answer.json()) as any };
-  };
-  const health = async (): Promise<Health> => (await call('GET', `deployments/${sampleName}/health`)).body;
+  const health = async (): Promise<Health> => (await sample.call('GET', 'health')).body;
   /** Asks for a check, and answers what it found. */
   const check = async (): Promise<Health> => {
-    const { status, body } = await call('POST', `deployments/${sampleName}/check`);
+    const { status, body } = await sample.call('POST', 'check');
     expect(status).toBe(202);
     await expect
       .poll(async () => (await health()).checkedAt ?? '', { timeout: 60_000 })
@@ -58,9 +59,39 @@ describe('the health of a stack', () => {
   }, 120_000);
 
   test('the app itself is alive, and ready', async () => {
-    expect((await call('GET', 'live')).status).toBe(200);
-    expect(await call('GET', 'ready')).toMatchObject({ status: 200 });
+    expect((await sample.call('GET', '/live')).status).toBe(200);
+    expect(await sample.call('GET', '/ready')).toMatchObject({ status: 200 });
+    const { functions } = sample.sandbox.endpoints;
+    const { masterKey } = JSON.parse(readFileSync(join(sample.sandbox.directory, 'keys.json'), 'utf8'));
+    const listed = await fetch(`${functions}/admin/functions`, { headers: { 'x-functions-key': masterKey } });
+    const names = ((await listed.json()) as { name: string }[]).map(({ name }) => name);
+    expect(names.toSorted()).toEqual(expectedFunctions.toSorted());
   });
+
+  test('knows what the database is busy with, and who keeps others waiting for a lock', async () => {
+    const { status, body } = await sample.call('GET', 'database');
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ version: expect.stringMatching(/^18\./), sessions: [] });
+    expect(body.extensions.map(({ name }: { name: string }) => name)).toContain('vector');
+    expect(body.largestTables.map(({ name }: { name: string }) => name)).toContain('chat');
+    expect(body.connections.used).toBeGreaterThan(1);
+    expect(body.slowStatements.unknown).toContain('CREATE EXTENSION pg_stat_statements');
+
+    const [holder, waiting] = [await openDatabase(sample, 'psql'), await openDatabase(sample, 'report')];
+    await holder.query('BEGIN; LOCK TABLE config IN ACCESS EXCLUSIVE MODE');
+    const answer = waiting.query('SELECT count(*) FROM config').catch(() => undefined);
+    await expect
+      .poll(async () => (await check()).findings[0], { timeout: 120_000, interval: 2_000 })
+      .toMatchObject({
+        id: 'database-sessions-wait-for-locks',
+        resource: 'azure/postgres-database',
+        evidence: expect.stringMatching(/^"psql" .* has kept others waiting for config since /),
+      });
+    await holder.query('ROLLBACK');
+    await answer;
+    await Promise.all([holder.end(), waiting.end()]);
+    await expect.poll(async () => (await check()).findings, { timeout: 60_000 }).toEqual([]);
+  }, 240_000);
 
   test('names what is wrong first, tells it once on each channel, and tells when it is over', async () => {
     const server = (await sample.clouds.arm(
@@ -85,3 +116,22 @@ describe('the health of a stack', () => {
       .toEqual(['FindingAppeared', 'FindingAppeared', 'FindingCleared', 'FindingCleared']);
   }, 240_000);
 });
+
+/** A session of the deployment's database, at the real PostgreSQL behind the simulated server. */
+async function openDatabase({ sandbox, clouds }: Sample, application: string): Promise<pg.Client> {
+  const { body } = await clouds.vault('kv-openwebui', '/secrets/postgres-connection-string?api-version=7.6');
+  const url = new URL((body as { value: string }).value);
+  const server = url.hostname.split('.')[0] ?? '';
+  const client = new pg.Client({
+    host: '127.0.0.1',
+    port: Number(new URL(sandbox.endpoints.postgres ?? '').port),
+    user: nameIn(server, decodeURIComponent(url.username)),
+    password: decodeURIComponent(url.password),
+    database: nameIn(server, url.pathname.slice(1)),
+    ssl: { rejectUnauthorized: false },
+    application_name: application,
+  });
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}

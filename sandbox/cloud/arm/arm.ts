@@ -23,8 +23,8 @@ import { createClusters, lockNodeGroups } from './clusters.ts';
 import { computeTypes } from './compute.ts';
 import { containerRegistryTypes, registryResources } from './container-registry.ts';
 import { containerServiceTypes } from './container-service.ts';
-import { createDatabases } from './database-connections.ts';
-import { allDials, type DialName, openDials, turnDials } from './dials.ts';
+import { createDatabaseDial, createDatabases, type DatabaseDial } from './database-connections.ts';
+import { allDials, type DialName, isOn, openDials, turnDials } from './dials.ts';
 import { eventGridTypes } from './event-grid-subscriptions.ts';
 import { Dispatcher } from './frame/dispatcher.ts';
 import { type ArmNeighbours, Frame } from './frame/frame.ts';
@@ -57,6 +57,8 @@ export interface Arm extends Service {
   readonly databases: Databases;
   /** Its control dials losses, repetitions and delays; its dead letters are what it gave up. */
   readonly eventGrid: EventGrid;
+  /** Where the control plane's own sessions of databases begin. */
+  readonly dialDatabase: DatabaseDial;
   /** Starts the real PostgreSQL behind all servers ahead of its first use; answers its address. */
   startPostgres(): Promise<string>;
   /** Habits of Azure as they are set, and turns one. */
@@ -120,6 +122,9 @@ export function createArm(world: World, neighbours: ArmNeighbours, directory: st
     registryResources: registryResources(frame),
     clusters: createClusters(frame),
     databases: createDatabases(frame, network, engine),
+    dialDatabase: createDatabaseDial(frame, network, engine, () =>
+      isOn(dials, 'control-plane-outside-network'),
+    ),
     eventGrid,
     startPostgres: () => engine.address(),
     dials: () => allDials(dials),

@@ -4,8 +4,9 @@
  */
 import pg from 'pg';
 import type { Answer, Databases, Network } from '../neighbours.ts';
+import type { DatabaseDoor } from '../postgres-relay.ts';
 import type { Frame } from './frame/frame.ts';
-import { isInNetwork } from './network.ts';
+import { isInNetwork, VIRTUAL_NETWORKS } from './network.ts';
 import { valueInForce } from './postgresql-configurations.ts';
 import { admitsAzure, firewallRulesOf } from './postgresql-databases.ts';
 import { nameIn, type PostgresEngine } from './postgresql-engine.ts';
@@ -19,12 +20,43 @@ const ANSWERING = ['Ready', 'Updating', 'Dropping'];
 /** The bundle of public authorities in the images that clients run in. */
 const SYSTEM_CERTIFICATES = ['system', '/etc/ssl/certs/ca-certificates.crt'];
 
+/** Whether a server answers there, and how to go on from its door. */
+export type DatabaseDial = (host: string, port: number) => Promise<Answer<DatabaseDoor>>;
 type Connected = Awaited<ReturnType<Databases['connect']>>;
 const refused = (code: string, reason: string): { ok: false; code: string; reason: string } => ({
   ok: false,
   code,
   reason,
 });
+
+/**
+ * The doors of servers for the control plane, which comes through the proxy. Its app is integrated into a network that is
+ * peered with all of the tenant's and asks their private zones; with the dial turned it has only the internet.
+ */
+export function createDatabaseDial(
+  frame: Frame,
+  network: Network,
+  engine: PostgresEngine,
+  isOutside: () => boolean,
+): DatabaseDial {
+  return async (host, port) => {
+    const networks = isOutside() ? [] : frame.store.ofType(VIRTUAL_NETWORKS).map(({ id }) => id);
+    let answer = await reach(frame, network, { host, port }, '');
+    for (const id of networks) {
+      if (!answer.ok) answer = await reach(frame, network, { host, port }, id);
+    }
+    if (!answer.ok) return answer;
+    const { server } = answer;
+    return {
+      ok: true,
+      host,
+      ...(await engine.endpoint()),
+      requiresTls: valueInForce(frame, server, 'require_secure_transport').toLowerCase() === 'on',
+      takesPasswords: server.body.properties.authConfig.passwordAuth === 'Enabled',
+      namesOf: (user, database) => engine.namesOf(server.name, user, database),
+    };
+  };
+}
 
 /** The databases as clients in virtual networks reach them. */
 export function createDatabases(frame: Frame, network: Network, engine: PostgresEngine): Databases {
@@ -46,20 +78,31 @@ async function connect(
       `connection to server on socket "/var/run/postgresql/.s.PGSQL.${url.port}" failed: No such file or directory`,
     );
   }
+  const reached = await reach(frame, network, url, vnetId);
+  return reached.ok ? logIn(frame, engine, reached.server, url, reached.at) : reached;
+}
+
+/** As far as to where a server answers: name, network path, state, port. */
+async function reach(
+  frame: Frame,
+  network: Network,
+  { host, port }: Pick<ConnectionUrl, 'host' | 'port'>,
+  vnetId: string,
+): Promise<Answer<{ server: Server; at: string }>> {
   await frame.operations.settle();
-  const resolved = network.resolve(url.host, vnetId);
+  const resolved = network.resolve(host, vnetId);
   if (!resolved.ok) {
     return refused(
       resolved.code,
-      `could not translate host name "${url.host}" to address: Name or service not known`,
+      `could not translate host name "${host}" to address: Name or service not known`,
     );
   }
-  const at = `connection to server at "${url.host}" (${resolved.address}), port ${url.port} failed:`;
-  const name = url.host.toLowerCase().slice(0, -SERVER_SUFFIX.length);
-  const server = url.host.toLowerCase().endsWith(SERVER_SUFFIX)
+  const at = `connection to server at "${host}" (${resolved.address}), port ${port} failed:`;
+  const name = host.toLowerCase().slice(0, -SERVER_SUFFIX.length);
+  const server = host.toLowerCase().endsWith(SERVER_SUFFIX)
     ? frame.store.ofType(FLEXIBLE_SERVERS).find((stored) => stored.name === name)
     : undefined;
-  const timedOut = (why: string): Connected =>
+  const timedOut = (why: string): Answer<never> =>
     refused('ConnectionTimedOut', `${at} Connection timed out (${why})`);
   if (!server) return timedOut('nothing answers there');
   const path = pathTo(frame, server as Server, resolved, vnetId);
@@ -67,8 +110,8 @@ async function connect(
   const state = stateOf(server as Server, frame.world.clock.now());
   if (!ANSWERING.includes(state))
     return refused('ServerNotReady', `${at} Connection timed out (the server is ${state})`);
-  if (url.port !== 5432) return refused('ConnectionRefused', `${at} Connection refused`);
-  return logIn(frame, engine, server as Server, url, at);
+  if (port !== 5432) return refused('ConnectionRefused', `${at} Connection refused`);
+  return { ok: true, server: server as Server, at };
 }
 
 /** Whether packets get through, by firewall or private endpoint. */

@@ -6,6 +6,8 @@ import type { Table, World } from '../world.ts';
 const defaults = {
   /** "Any custom changes … won't persist through an upgrade": https://learn.microsoft.com/azure/aks/resize-node-pool */
   'upgrade-drops-foreign-identities': true,
+  /** An app without a network of its own reaches public addresses only. */
+  'control-plane-outside-network': false,
 } as const;
 
 export type DialName = keyof typeof defaults;

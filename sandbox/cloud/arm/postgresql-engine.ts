@@ -119,6 +119,30 @@ export class PostgresEngine {
     });
   }
 
+  /** Where the engine listens on 127.0.0.1, and who has signed its certificate; starts it. */
+  async endpoint(): Promise<{ readonly port: number; readonly ca: string }> {
+    const { port } = await this.#start();
+    return { port, ca: this.#certificates().pem };
+  }
+
+  /** What the engine calls a user and a database that a client of this server means. */
+  namesOf(
+    server: string,
+    user: string,
+    database: string,
+  ): Promise<{ readonly user: string; readonly database: string }> {
+    return this.#run(async (admin) => {
+      const roles = await rolesOf(admin, server);
+      const users = await namesOf(admin, 'SELECT rolname AS name FROM pg_roles WHERE oid = ANY($1)', roles);
+      const databases = await namesOf(
+        admin,
+        'SELECT datname AS name FROM pg_database WHERE datdba = ANY($1)',
+        roles,
+      );
+      return { user: meant(server, user, users), database: meant(server, database, databases) };
+    });
+  }
+
   /** A client's session over TLS. Rejects with PostgreSQL's own error, in which names carry the server's prefix. */
   async open(request: {
     readonly server: string;
@@ -128,19 +152,7 @@ export class PostgresEngine {
     readonly database: string;
   }): Promise<pg.Client> {
     const { server, host, password } = request;
-    const names = await this.#run(async (admin) => {
-      const roles = await rolesOf(admin, server);
-      const users = await namesOf(admin, 'SELECT rolname AS name FROM pg_roles WHERE oid = ANY($1)', roles);
-      const databases = await namesOf(
-        admin,
-        'SELECT datname AS name FROM pg_database WHERE datdba = ANY($1)',
-        roles,
-      );
-      return {
-        user: meant(server, request.user, users),
-        database: meant(server, request.database, databases),
-      };
-    });
+    const names = await this.namesOf(server, request.user, request.database);
     const { port } = await this.#start();
     const client = new pg.Client({
       host: '127.0.0.1',
