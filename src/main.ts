@@ -15,7 +15,7 @@ import { expectedFunctions, noteRegistrations } from './functions.ts';
 import { checkDeployment } from './orchestrations/check-deployment.ts';
 import { reconcileDeployment } from './orchestrations/reconcile-deployment.ts';
 import { receiveEvent } from './reactions/receive-event.ts';
-import { type StartedCheck, startCheck } from './reactions/start-check.ts';
+import { type StartedCheck, startCheck, startCheckAt } from './reactions/start-check.ts';
 import { wake as wakeRun } from './reactions/wake.ts';
 import { createWaker } from './reactions/waker.ts';
 import { createTableStore } from './store/table-store.ts';
@@ -55,7 +55,11 @@ registerHealth(
     missingFunctions: () => expectedFunctions.filter((name) => !registered.has(name)),
   },
 );
-registerChecks(store, check, config.checkSchedule);
+registerChecks(
+  store,
+  (context, deployment, at) => startCheckAt(df.getClient(context), deployment, at),
+  config.checkSchedule,
+);
 registerTimers(store, wake, config.sweepSchedule);
 registerNotifications(store, notificationTargets(config, credential));
 registerActivities(store, clientsFor);

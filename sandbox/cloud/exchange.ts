@@ -56,8 +56,7 @@ export async function exchange(
     }
   }
   const response = await answerOf(service, request, call);
-  // What users do changes rows of a database and nothing that any cloud looks at.
-  if (request.method !== 'GET' && request.method !== 'HEAD' && service.name !== 'site') world.touch();
+  if (mayChangeWorld(service.name, request.method, url.pathname)) world.touch();
   if (fault?.kind === 'cut-after') {
     await response.body?.cancel();
     record(0);
@@ -65,6 +64,16 @@ export async function exchange(
   }
   record(response.status);
   return fault?.kind === 'truncate' ? truncate(response, wire) : response;
+}
+
+/**
+ * What users do on the site changes rows of a database and nothing that any cloud looks at; what is written to a cluster
+ * concerns that cluster, which sees it by itself; whoever only wants a token or a key changes nothing.
+ */
+function mayChangeWorld(service: ServiceName, method: string, path: string): boolean {
+  if (method === 'GET' || method === 'HEAD') return false;
+  if (service === 'site' || service === 'kubernetes' || service === 'entra') return false;
+  return !(method === 'POST' && /\/(list|check)\w*$|\/oauth2\/\w+$/i.test(path));
 }
 
 async function answerOf(service: Service, request: Request, call: CallContext): Promise<Response> {

@@ -74,7 +74,8 @@ export function advance(
 ): Progress {
   const earlier = progress.records[key];
   const before = progress.steps[key];
-  const state = nextState(before, key, result, now, patience[key] ?? DEFAULT_PATIENCE);
+  const looks = (earlier?.looks ?? 0) + 1;
+  const state = nextState(before, key, result, { now, looks }, patience[key] ?? DEFAULT_PATIENCE);
   const differences = result.differences ?? earlier?.differences;
   const isSame = result.kind === 'ready' && !hasChanged(before, result.outputs);
   // Found as it was left: a second look is no second achievement.
@@ -83,7 +84,7 @@ export function advance(
     key,
     state: state.kind === 'ready' || state.kind === 'failed' ? state.kind : 'waiting',
     did: earlier && earlier.did !== 'nothing' ? earlier.did : result.did,
-    looks: (earlier?.looks ?? 0) + 1,
+    looks,
     startedAt: earlier?.startedAt ?? began,
     ...(result.kind === 'waiting' ? { reason: result.reason } : {}),
     ...(state.kind === 'failed' ? { failure: state.failure } : {}),
@@ -126,11 +127,14 @@ function hasChanged(before: StepState | undefined, outputs: Outputs): boolean {
   return JSON.stringify(lastOutputs(before)) !== JSON.stringify(outputs);
 }
 
+/** Nothing is given up that has hardly been looked at: an app with much to do may come to it late. */
+const LEAST_LOOKS = 5;
+
 function nextState(
   earlier: StepState | undefined,
   key: ResourceKey,
   result: ReconcileResult,
-  now: number,
+  { now, looks }: { readonly now: number; readonly looks: number },
   patienceSeconds: number,
 ): StepState {
   if (result.kind === 'ready') return { kind: 'ready', outputs: result.outputs };
@@ -139,7 +143,7 @@ function nextState(
   if (result.kind === 'failed' && result.failure.kind === 'fatal')
     return { kind: 'failed', failure: result.failure, ...kept };
   const since = earlier?.kind === 'waiting' ? earlier.since : now;
-  if (now - since > patienceSeconds * 1000) {
+  if (now - since > patienceSeconds * 1000 && looks >= LEAST_LOOKS) {
     const waited = Math.round((now - since) / 60_000);
     return {
       kind: 'failed',

@@ -1,5 +1,5 @@
 import type { DurableClient } from 'durable-functions';
-import type { CheckDeploymentInput } from '../orchestrations/check-deployment.ts';
+import { CHECK_NOW, type CheckDeploymentInput } from '../orchestrations/check-deployment.ts';
 
 export interface StartedCheck {
   /** False where a check of the deployment was running already. */
@@ -22,7 +22,28 @@ export async function startCheck(
   } catch (error) {
     // The host answers 409; the library wraps it in an error whose only trace of that is its text.
     if (!(error instanceof Error && /status code: 409\b/.test(error.message))) throw error;
+    await hurry(client, instanceId);
     const { createdTime } = await client.getStatus(instanceId);
     return { isNew: false, since: new Date(createdTime) };
+  }
+}
+
+/** Begins a check that waits for its turn, unless there is one; see timers/check-all.ts. */
+export async function startCheckAt(client: DurableClient, deployment: string, at: Date): Promise<void> {
+  const input: CheckDeploymentInput = { deployment, notBefore: at.getTime() };
+  try {
+    await client.startNew('checkDeployment', { instanceId: `check-${deployment}`, input });
+  } catch (error) {
+    if (!(error instanceof Error && /status code: 409\b/.test(error.message))) throw error;
+  }
+}
+
+/** The check that is there may still wait for its turn. One that is under way does not listen, and one may have ended. */
+async function hurry(client: DurableClient, instanceId: string): Promise<void> {
+  try {
+    await client.raiseEvent(instanceId, CHECK_NOW, {});
+  } catch (error) {
+    if (!(error instanceof Error && /40[4]|410|no instance|completed|finished/i.test(error.message)))
+      throw error;
   }
 }

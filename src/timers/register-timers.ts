@@ -1,10 +1,10 @@
-import { app, type InvocationContext } from '@azure/functions';
+import { app } from '@azure/functions';
 import { input } from 'durable-functions';
 import type { Channel } from '../notifications/change.ts';
 import type { Teller } from '../notifications/deliver.ts';
 import type { Waker } from '../reactions/waker.ts';
 import type { Store } from '../store/store.ts';
-import { checkAll } from './check-all.ts';
+import { checkAll, type StartCheckAt } from './check-all.ts';
 import { deliverNotifications } from './deliver-notifications.ts';
 import { sweep, wakeWaiting } from './sweep.ts';
 
@@ -21,11 +21,7 @@ export function registerTimers(store: Store, wake: Waker, sweepSchedule: string)
   });
 }
 
-export function registerChecks(
-  store: Store,
-  startCheck: (context: InvocationContext, deployment: string) => Promise<unknown>,
-  checkSchedule: string,
-): void {
+export function registerChecks(store: Store, startCheck: StartCheckAt, checkSchedule: string): void {
   app.timer('checkAll', {
     schedule: checkSchedule,
     extraInputs: [input.durableClient()],

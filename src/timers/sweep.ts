@@ -5,6 +5,7 @@
 import type { InvocationContext, TimerHandler } from '@azure/functions';
 import type { Waker } from '../reactions/waker.ts';
 import type { Store } from '../store/store.ts';
+import { type Turns, turnOf } from './turns.ts';
 
 const DAY = 86_400_000;
 /** Days that events are kept, with what they led to. */
@@ -14,28 +15,39 @@ const KEEP_DRIFT_DAYS = 30;
 /** Days that it is kept which findings appeared and cleared. */
 const KEEP_HEALTH_DAYS = 14;
 
+/**
+ * A sweep makes some 25 calls of the Resource Manager, so these are half of what one subscription may make in a minute
+ * (clients/arm-budget.ts); the checks take the rest. All are under way before the next time comes.
+ */
+export const SWEEP_TURNS: Turns = {
+  together: 20,
+  pauseMilliseconds: 60_000,
+  withinMilliseconds: 20 * 60_000,
+};
+
 export const sweep =
   (store: Store, wake: Waker): TimerHandler =>
   async (_timer, context) => {
     const now = Date.now();
-    await forEachDeployment(
-      (await store.listDeployments()).map(({ name }) => name),
-      context,
-      async (name) => {
-        await store.inbox.forgetEvents(name, new Date(now - KEEP_EVENTS_DAYS * DAY));
-        await store.drift.forget(name, new Date(now - KEEP_DRIFT_DAYS * DAY));
-        await store.health.forget(name, new Date(now - KEEP_HEALTH_DAYS * DAY));
-        await store.inbox.putRequest({
-          id: 'sweep',
-          deployment: name,
-          kind: 'sweep',
-          cause: { kind: 'timer', what: 'it was time to look at everything' },
-          look: 'all',
-          requestedAt: new Date(now).toISOString(),
-        });
-        await wake(context, name);
-      },
-    );
+    const names = (await store.listDeployments()).map(({ name }) => name);
+    const turns = new Map(names.map((name, index) => [name, turnOf(index, names.length, SWEEP_TURNS)]));
+    await forEachDeployment(names, context, async (name) => {
+      const turn = turns.get(name) ?? 0;
+      await store.inbox.forgetEvents(name, new Date(now - KEEP_EVENTS_DAYS * DAY));
+      await store.drift.forget(name, new Date(now - KEEP_DRIFT_DAYS * DAY));
+      await store.health.forget(name, new Date(now - KEEP_HEALTH_DAYS * DAY));
+      await store.inbox.putRequest({
+        id: 'sweep',
+        deployment: name,
+        kind: 'sweep',
+        cause: { kind: 'timer', what: 'it was time to look at everything' },
+        look: 'all',
+        requestedAt: new Date(now).toISOString(),
+        ...(turn > 0 ? { notBefore: new Date(now + turn).toISOString() } : {}),
+      });
+      // The others are woken by `wakeWaiting`, once it is their turn.
+      if (turn === 0) await wake(context, name);
+    });
   };
 
 /** Requests are left before anybody is woken: what waits for so long has missed its waking. Seconds. */

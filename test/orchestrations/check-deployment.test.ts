@@ -104,6 +104,31 @@ describe('a round of checks', () => {
     for (const name of names) await answerSince(name, before);
   });
 
+  test('is begun for one deployment after the other, and at once for whoever asks meanwhile', async () => {
+    const begin = async (): Promise<string> => {
+      const before = new Date().toISOString();
+      await host.fetch('/admin/functions/checkAll', {
+        method: 'POST',
+        headers: { 'x-functions-key': host.ready.masterKey, 'content-type': 'application/json' },
+        body: '{}',
+      });
+      return before;
+    };
+    const before = await begin();
+    const { checkedAt = '' } = await answerSince('two', before);
+    expect(Date.parse(checkedAt) - Date.parse(before)).toBeGreaterThanOrEqual(2_000);
+
+    const beganEarly = async (): Promise<boolean> => {
+      const again = await begin();
+      await expect.poll(async () => (await check('two')).joined).toBe(true);
+      await answerSince('two', again);
+      const { historyEvents } = await host.status('check-two', '?showHistory=true');
+      return !JSON.stringify(historyEvents).includes('TimerFired');
+    };
+    // Its turn comes after two seconds; on a busy machine that may be before anybody has asked.
+    await expect.poll(beganEarly, { timeout: 25_000, interval: 100 }).toBe(true);
+  });
+
   test('keeps its history short', async () => {
     const { historyEvents } = await host.status('check-one', '?showHistory=true');
     expect(historyEvents?.length).toBeLessThan(30);

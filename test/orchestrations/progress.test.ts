@@ -71,6 +71,16 @@ describe('advance', () => {
     });
   });
 
+  test('patience does not end for what has hardly been looked at', () => {
+    let progress = noProgress;
+    const kinds: (string | undefined)[] = [];
+    for (let look = 0; look < 5; look += 1) {
+      progress = advance(progress, vault, forbidden, at(look * 3_600_000), plain);
+      kinds.push(progress.steps[vault]?.kind);
+    }
+    expect(kinds).toEqual(['waiting', 'waiting', 'waiting', 'waiting', 'failed']);
+  });
+
   test('a fatal failure is not waited for', () => {
     const failure = { kind: 'fatal', code: 'Foreign', message: 'not ours' } as const;
     const progress = advance(noProgress, vault, { kind: 'failed', did: 'nothing', failure }, at(0), plain);

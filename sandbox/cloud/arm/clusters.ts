@@ -54,30 +54,37 @@ function describePool(frame: Frame, cluster: ClusterResource, pool: Pool): NodeP
 }
 
 export function createClusters(frame: Frame): Clusters {
+  let known: { readonly version: number; readonly clusters: Cluster[] } | undefined;
   return {
     list: () => {
       void frame.operations.settle();
-      return frame.store.ofType<ClusterBody, ClusterHidden>(CLUSTERS).flatMap((cluster): Cluster[] => {
-        const { properties, location } = cluster.body;
-        const kubelet = properties.identityProfile?.kubeletidentity;
-        if (!cluster.hidden.built || !kubelet) return [];
-        return [
-          {
-            id: cluster.id,
-            name: cluster.name,
-            location,
-            fqdn: properties.fqdn,
-            kubernetesVersion: properties.currentKubernetesVersion,
-            isRunning: properties.powerState.code === 'Running',
-            nodePools: poolsOf(frame, cluster.id)
-              .map((pool) => describePool(frame, cluster, pool))
-              .filter((pool) => pool !== undefined),
-            kubelet: { clientId: kubelet.clientId, principalId: kubelet.objectId },
-            localAccountsDisabled: properties.disableLocalAccounts === true,
-            azureRbac: properties.aadProfile?.enableAzureRBAC === true,
-          },
-        ];
-      });
+      const { version } = frame.store;
+      if (known?.version !== version) known = { version, clusters: describeAll(frame) };
+      return known.clusters;
     },
   };
+}
+
+function describeAll(frame: Frame): Cluster[] {
+  return frame.store.ofType<ClusterBody, ClusterHidden>(CLUSTERS).flatMap((cluster): Cluster[] => {
+    const { properties, location } = cluster.body;
+    const kubelet = properties.identityProfile?.kubeletidentity;
+    if (!cluster.hidden.built || !kubelet) return [];
+    return [
+      {
+        id: cluster.id,
+        name: cluster.name,
+        location,
+        fqdn: properties.fqdn,
+        kubernetesVersion: properties.currentKubernetesVersion,
+        isRunning: properties.powerState.code === 'Running',
+        nodePools: poolsOf(frame, cluster.id)
+          .map((pool) => describePool(frame, cluster, pool))
+          .filter((pool) => pool !== undefined),
+        kubelet: { clientId: kubelet.clientId, principalId: kubelet.objectId },
+        localAccountsDisabled: properties.disableLocalAccounts === true,
+        azureRbac: properties.aadProfile?.enableAzureRBAC === true,
+      },
+    ];
+  });
 }

@@ -13,7 +13,7 @@ import { registerHealth } from '../../../src/api/register-health.ts';
 import type { Check } from '../../../src/checks/check.ts';
 import type { Clients } from '../../../src/clients/clients.ts';
 import { checkDeployment } from '../../../src/orchestrations/check-deployment.ts';
-import { startCheck } from '../../../src/reactions/start-check.ts';
+import { startCheck, startCheckAt } from '../../../src/reactions/start-check.ts';
 import { createTableStore } from '../../../src/store/table-store.ts';
 import { registerChecks } from '../../../src/timers/register-timers.ts';
 
@@ -76,6 +76,6 @@ registerHealth(
 );
 registerChecks(
   store,
-  (context, deployment) => startCheck(df.getClient(context), deployment, new Date()),
+  (context, deployment, at) => startCheckAt(df.getClient(context), deployment, at),
   NEVER,
 );

@@ -73,10 +73,14 @@ export function reportChange(
   });
 }
 
+/** The Azure CLI's own application, the same in every tenant: a person's token names what it was asked for with. */
+const AZURE_CLI_APP_ID = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
+
 /** What the caller's token said, under the names that ARM gives the claims. */
 export function claimsOf({ settings }: World, cause: Cause): Readonly<Record<string, string>> {
   const { tenantId, operator } = settings;
   const schema = 'http://schemas.microsoft.com/identity/claims';
+  const person = 'http://schemas.xmlsoap.org/ws/2005/05/identity/claims';
   const isOperator = cause.principalId === operator.principalId;
   return {
     aud: 'https://management.azure.com',
@@ -84,7 +88,11 @@ export function claimsOf({ settings }: World, cause: Cause): Readonly<Record<str
     ...(cause.appId !== undefined && { appid: cause.appId }),
     idtyp: cause.principalKind === 'user' ? 'user' : 'app',
     ...(isOperator && {
-      'http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn': operator.userPrincipalName,
+      appid: AZURE_CLI_APP_ID,
+      ipaddr: '203.0.113.20',
+      name: 'Tenant Operator',
+      [`${person}/name`]: operator.userPrincipalName,
+      [`${person}/upn`]: operator.userPrincipalName,
     }),
     [`${schema}/objectidentifier`]: cause.principalId,
     [`${schema}/tenantid`]: tenantId,

@@ -8,10 +8,19 @@ import { isWithin, lastName } from './target.ts';
 export class ResourceStore {
   readonly #world: World;
   readonly #table: Table<Stored>;
+  /** By type, then by id, both in lower case: most questions are about one type among thousands of resources. */
+  readonly #byType = new Map<string, Map<string, Stored>>();
+  #version = 0;
 
   constructor(world: World) {
     this.#world = world;
     this.#table = world.table<Stored>('arm/resources');
+    for (const [key, stored] of this.#table.entries()) this.#ofType(stored.type).set(key, stored);
+  }
+
+  /** Grows with each change, so that what was worked out from the resources can be kept until then. */
+  get version(): number {
+    return this.#version;
   }
 
   /** The caller knows the type of the id, hence the shapes. */
@@ -46,23 +55,38 @@ export class ResourceStore {
       ...(operationId === undefined ? {} : { operationId }),
       ...(error === undefined ? {} : { error }),
     };
-    this.#table.set(id.toLowerCase(), stored);
+    const key = id.toLowerCase();
+    this.#table.set(key, stored);
+    this.#ofType(stored.type).set(key, stored);
+    this.#version += 1;
     return stored;
   }
 
   delete(id: string): void {
-    this.#table.delete(id.toLowerCase());
+    const key = id.toLowerCase();
+    const stored = this.#table.get(key);
+    if (!stored) return;
+    this.#table.delete(key);
+    this.#ofType(stored.type).delete(key);
+    this.#version += 1;
   }
 
   ofType<Body extends Json = Json, Hidden extends Json = Json>(
     type: string,
     scope = '',
   ): Stored<Body, Hidden>[] {
-    return this.#table
-      .values()
-      .filter(
-        (stored) => stored.type.toLowerCase() === type.toLowerCase() && isWithin(stored.id, scope),
-      ) as Stored<Body, Hidden>[];
+    const all = [...this.#ofType(type)];
+    const outer = scope.toLowerCase().replace(/\/$/, '');
+    return all
+      .filter(([key]) => outer === '' || key === outer || key.startsWith(`${outer}/`))
+      .map(([, stored]) => stored as Stored<Body, Hidden>);
+  }
+
+  #ofType(type: string): Map<string, Stored> {
+    const key = type.toLowerCase();
+    const known = this.#byType.get(key) ?? new Map<string, Stored>();
+    this.#byType.set(key, known);
+    return known;
   }
 
   /** Everything in this scope, the scope itself not included; inner resources first. */

@@ -8,6 +8,7 @@ import type { VirtualClock } from '../../../clock.ts';
 import {
   at,
   type CustomResourceDefinition,
+  copyOf,
   type Fields,
   isFields,
   isSame,
@@ -170,7 +171,7 @@ export class ApiServer {
     const { namespace = '', name } = object.metadata;
     const before = this.find<T>(kind, namespace, name);
     if (!before || before.metadata.uid !== object.metadata.uid) return object;
-    const draft = structuredClone(before);
+    const draft = copyOf(before);
     mutate(draft);
     if (isSame(before, draft)) return before;
     return this.#write(kind, namespace, before, draft as unknown as Fields, {

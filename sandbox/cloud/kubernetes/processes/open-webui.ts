@@ -13,6 +13,8 @@ import type { Process, ProcessContext } from './process.ts';
 
 /** Real milliseconds: connections to the real server stay few however fast the clock runs. */
 const LEAST_REAL_PAUSE = 250;
+/** From so many running at once on, they share what these may ask. */
+const FULL_PACE = 4;
 const DATA_DIRECTORY = '/app/backend/data';
 /** PostgreSQL refuses who asks to log in, not the way to it: invalid_password, invalid_authorization_specification. */
 const LOGIN_REFUSALS = ['28P01', '28000'];
@@ -24,6 +26,7 @@ export function startOpenWebui(context: ProcessContext): Process {
 }
 
 class OpenWebui implements Process {
+  static readonly #running = new Set<OpenWebui>();
   readonly #context: ProcessContext;
   readonly #port: number;
   readonly #database: WebuiDatabase;
@@ -49,6 +52,7 @@ class OpenWebui implements Process {
 
   start(): void {
     const { env, mounts, isResumed } = this.#context;
+    OpenWebui.#running.add(this);
     if (isResumed) {
       // It never stopped serving; whether the database still answers is found out on the way.
       this.#isServing = true;
@@ -161,7 +165,8 @@ class OpenWebui implements Process {
     this.#isChecking = true;
     const wait = Math.max(0, this.#checkedAt + RECHECK - this.#context.clock.now());
     this.#context.after(wait, () => {
-      const left = this.#checkedReally + LEAST_REAL_PAUSE - performance.now();
+      const pause = LEAST_REAL_PAUSE * Math.max(1, OpenWebui.#running.size / FULL_PACE);
+      const left = this.#checkedReally + pause - performance.now();
       setTimeout(() => void this.#check(), Math.max(0, left)).unref();
     });
   }
@@ -218,6 +223,7 @@ class OpenWebui implements Process {
   stop(): void {
     this.#isStopped = true;
     this.#isServing = false;
+    OpenWebui.#running.delete(this);
     if (this.#answering === 0) this.#database.close();
   }
 }

@@ -1,0 +1,283 @@
+/**
+ * What a check and a sweep of many deployments cost one app: calls, time and memory for 1, 10 and 100 of them, in one
+ * subscription, so that they share what the Resource Manager grants. They are provisioned with the clock sped up; what is
+ * measured runs in real time, where a second of the clouds' limits is a second.
+ */
+import { readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { makeDirectory } from '../a-directory.ts';
+import {
+  callsSince,
+  isMutation,
+  type RecordedCall,
+  root,
+  type Sample,
+  sampleSpec,
+  startSample,
+} from './sample.ts';
+
+const SIZES = (process.env['SCALE'] ?? '1,10,100').split(',').map(Number);
+/** A kept directory is gone on with: a hundred stacks take half an hour, and several on a busy machine. */
+const KEPT = process.env['SCALE_DIRECTORY'];
+/**
+ * Stacks that are made at the same time, and virtual seconds per real second meanwhile: slow enough that what waits for a
+ * cloud does not ask again and again while the processor is needed elsewhere.
+ */
+const AT_ONCE = Number(process.env['SCALE_AT_ONCE'] ?? 8);
+const SPEED = Number(process.env['SCALE_SPEED'] ?? 20);
+/** Real milliseconds between two looks of ours at an operation: each costs the host a read of all its steps. */
+const LOOK_EVERY = 5_000;
+
+/**
+ * The least memory of a plan that Functions runs Node on besides the smallest of Flex Consumption:
+ * https://learn.microsoft.com/azure/azure-functions/functions-scale#service-limits. Here it holds the host, too.
+ */
+const MOST_MEMORY = 1.5 * 2 ** 30;
+/** A check that finds a connection to the cluster still open is spared its credentials and discovery. */
+const SLACK = 20;
+
+const MINUTE = 60_000;
+
+const nameOf = (number: number): string => `fleet-${String(number).padStart(3, '0')}`;
+const names = (count: number): readonly string[] =>
+  Array.from({ length: count }, (_, index) => nameOf(index + 1));
+
+/** The sample under another name and with one replica. What is unique in Azure has its default name. */
+const specOf = (name: string): string =>
+  sampleSpec
+    .replace('resourceGroup: rg-openwebui\n', '')
+    .replace(/^ {2}name: (aks|uai|kv)-openwebui\n/gm, '')
+    .replace('  account: stopenwebui\n', '')
+    .replace('  server: psql-openwebui\n', '')
+    .replace('hostName: open-webui.', `hostName: ${name}.`)
+    .replace('name: yourorg', `name: ${name.replace('-', '')}`)
+    .replace('replicas: 3', 'replicas: 1');
+
+interface Seen {
+  readonly sweptAt?: string;
+  readonly health: { readonly checkedAt?: string };
+}
+
+interface Known {
+  readonly name: string;
+  readonly state: string;
+  readonly lastOperation?: { readonly id: string };
+}
+
+interface Health {
+  readonly status: string;
+  readonly why?: string;
+  readonly findings: readonly object[];
+  readonly systems: readonly {
+    readonly checks: readonly { readonly id: string; readonly state: string; readonly why?: string }[];
+  }[];
+}
+
+interface Figures {
+  readonly deployments: number;
+  readonly what: 'check' | 'sweep';
+  readonly seconds: number;
+  readonly calls: Readonly<Record<string, number>>;
+  readonly total: number;
+  readonly refused: number;
+  readonly writes: number;
+  readonly heap: number;
+  readonly memory: number;
+  readonly history: number;
+}
+
+describe('one app with many deployments', () => {
+  let sample: Sample;
+  let heapLog: string;
+  const table: Figures[] = [];
+
+  beforeAll(async () => {
+    heapLog = join(makeDirectory('heap-log-'), 'heap');
+    sample = await startSample({
+      speed: SPEED,
+      ...(KEPT === undefined ? {} : { directory: KEPT }),
+      settings: {
+        NODE_OPTIONS: `--import ${join(root, 'test', 'sandbox', 'heap-log.ts')}`,
+        HEAP_LOG: heapLog,
+      },
+    });
+  }, 2 * MINUTE);
+  afterAll(async () => {
+    console.log(table.map(lineOf).join('\n'));
+    await sample?.stop();
+    rmSync(dirname(heapLog), { recursive: true, force: true });
+  });
+
+  const get = async <T>(path: string): Promise<T> => {
+    const { functions, functionsKey } = sample.sandbox.endpoints;
+    const answer = await fetch(`${functions}${path}`, { headers: { 'x-functions-key': functionsKey } });
+    if (!answer.ok) throw new Error(`${path} answered ${answer.status}`);
+    return (await answer.json()) as T;
+  };
+  const seen = (name: string): Promise<Seen> => get<Seen>(`/api/deployments/${name}`);
+
+  const setSpeed = async (speed: number): Promise<void> => {
+    const answer = await fetch(`${sample.sandbox.endpoints.sandbox}/clock`, {
+      method: 'PUT',
+      body: JSON.stringify({ speed }),
+    });
+    expect(answer.ok).toBe(true);
+  };
+
+  /** Asks for those that are not there, and waits for all. */
+  async function provision(wanted: readonly string[]): Promise<void> {
+    const { deployments } = await get<{ deployments: readonly Known[] }>('/api/deployments');
+    const known = new Map(deployments.map((deployment) => [deployment.name, deployment]));
+    const left = wanted.filter((name) => known.get(name)?.state !== 'ready');
+    const work = async (): Promise<void> => {
+      for (let name = left.shift(); name !== undefined; name = left.shift()) {
+        const id = known.get(name)?.lastOperation?.id ?? (await sample.api.put(name, specOf(name)));
+        const { failure } = await sample.api.watch(id, () => {}, LOOK_EVERY);
+        expect(failure, name).toBeUndefined();
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+  }
+
+  const ours = ({ service, caller }: RecordedCall): boolean =>
+    service === 'cloudflare' || service === 'postgresql' || caller === 'id-openwebui-ctl';
+
+  async function quiet(): Promise<void> {
+    await expect
+      .poll(
+        async () => {
+          const { next } = await callsSince(sample, Number.MAX_SAFE_INTEGER);
+          await pause(3_000);
+          return (await callsSince(sample, next)).calls.filter(ours).length;
+        },
+        { timeout: 5 * MINUTE, interval: 100 },
+      )
+      .toBe(0);
+  }
+
+  const startTimer = async (name: string): Promise<void> => {
+    const keys = readFileSync(join(sample.sandbox.directory, 'keys.json'), 'utf8');
+    const { masterKey } = JSON.parse(keys) as { masterKey: string };
+    const answer = await fetch(`${sample.sandbox.endpoints.functions}/admin/functions/${name}`, {
+      method: 'POST',
+      headers: { 'x-functions-key': masterKey, 'content-type': 'application/json' },
+      body: '{}',
+    });
+    expect(answer.status).toBeLessThan(300);
+  };
+
+  const historyOf = async (instance: string): Promise<{ status: string; events: number }> => {
+    const ready = readFileSync(join(sample.sandbox.directory, 'host.ready.json'), 'utf8');
+    const { systemKeys } = JSON.parse(ready) as { systemKeys: { durabletask_extension: string } };
+    const answer = await get<{ runtimeStatus: string; historyEvents?: readonly unknown[] | null }>(
+      `/runtime/webhooks/durabletask/instances/${instance}?showHistory=true&code=${encodeURIComponent(systemKeys.durabletask_extension)}`,
+    );
+    return { status: answer.runtimeStatus, events: answer.historyEvents?.length ?? 0 };
+  };
+
+  async function measure(what: Figures['what'], wanted: readonly string[]): Promise<Figures> {
+    const { next } = await callsSince(sample, Number.MAX_SAFE_INTEGER);
+    const linesBefore = hostMemory().length;
+    const timer = what === 'check' ? 'checkAll' : 'sweep';
+    const instance = what === 'check' ? 'check' : 'deployment';
+    const at = async (name: string): Promise<string | undefined> => {
+      const { sweptAt, health } = await seen(name);
+      return what === 'check' ? health.checkedAt : sweptAt;
+    };
+    const before = new Map<string, string | undefined>();
+    for (const name of wanted) before.set(name, await at(name));
+    const began = performance.now();
+    await startTimer(timer);
+    for (const name of wanted) {
+      await expect.poll(() => at(name), { timeout: 30 * MINUTE, interval: 500 }).not.toBe(before.get(name));
+    }
+    const seconds = (performance.now() - began) / 1000;
+    let history = 0;
+    for (const name of wanted) {
+      await expect
+        .poll(async () => (await historyOf(`${instance}-${name}`)).status, { timeout: MINUTE, interval: 500 })
+        .toBe('Completed');
+      history = Math.max(history, (await historyOf(`${instance}-${name}`)).events);
+    }
+    const { calls } = await callsSince(sample, next);
+    const own = calls.filter(ours);
+    const samples = hostMemory().slice(linesBefore);
+    const perDeployment = Object.fromEntries(
+      Object.entries(Object.groupBy(own, ({ service }) => service)).map(([service, some = []]) => [
+        service,
+        some.length / wanted.length,
+      ]),
+    );
+    return {
+      deployments: wanted.length,
+      what,
+      seconds,
+      calls: perDeployment,
+      total: own.length / wanted.length,
+      refused: calls.filter(({ status }) => status === 429).length,
+      writes: own.filter(isMutation).length,
+      heap: Math.max(...samples.map(({ heap }) => heap)),
+      memory: Math.max(...samples.map(({ memory }) => memory)),
+      history,
+    };
+  }
+
+  /** Bytes, in order of time. */
+  const hostMemory = (): readonly { readonly heap: number; readonly memory: number }[] =>
+    readFileSync(heapLog, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => {
+        const [heap = 0, memory = 0] = line.split(' ').map(Number);
+        return { heap, memory };
+      });
+
+  /** Those that are not healthy, and why; nothing is healthy by default. */
+  async function unhealthy(wanted: readonly string[]): Promise<readonly object[]> {
+    const found: object[] = [];
+    for (const name of wanted) {
+      const { status, why, findings, systems } = await get<Health>(`/api/deployments/${name}/health`);
+      const unmade = systems.flatMap(({ checks }) => checks.filter(({ state }) => state === 'unknown'));
+      if (status !== 'healthy') found.push({ name, status, why, findings, unmade });
+    }
+    return found;
+  }
+
+  const first = (what: Figures['what']): Figures | undefined =>
+    table.find((figures) => figures.what === what);
+
+  for (const size of SIZES) {
+    test(`${size} are checked and swept: nothing is refused, written or found`, {
+      timeout: 180 * MINUTE,
+    }, async () => {
+      await setSpeed(SPEED);
+      await provision(names(size));
+      await quiet();
+      await setSpeed(1);
+      for (const what of ['check', 'sweep'] as const) {
+        const figures = await measure(what, names(size));
+        table.push(figures);
+        console.log(lineOf(figures));
+      }
+      expect(await unhealthy(names(size))).toEqual([]);
+      for (const what of ['check', 'sweep'] as const) {
+        const figures = table.findLast((one) => one.what === what);
+        expect(figures).toMatchObject({ deployments: size, refused: 0, writes: 0 });
+        expect(figures?.total).toBeLessThanOrEqual((first(what)?.total ?? 0) + SLACK);
+        expect(figures?.memory).toBeLessThan(MOST_MEMORY);
+      }
+    });
+  }
+});
+
+function lineOf(figures: Figures): string {
+  const { deployments, what, seconds, calls, total, refused, writes, heap, memory, history } = figures;
+  const services = Object.entries(calls)
+    .toSorted(([one], [other]) => one.localeCompare(other))
+    .map(([service, count]) => `${service} ${count.toFixed(1)}`)
+    .join(', ');
+  const mega = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MB`;
+  return `${deployments} × ${what}: ${seconds.toFixed(1)} s; ${total.toFixed(1)} calls each (${services}); ${refused} × 429, ${writes} writes; heap ${mega(heap)}, memory ${mega(memory)}; history ${history} events`;
+}
