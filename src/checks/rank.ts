@@ -31,18 +31,19 @@ export function rank(
     ...ofChecks,
     ...ofLooks.filter((finding) => !told.has(troubleOf(finding))),
   ];
-  const failing = new Set(
-    findings.flatMap(({ severity, resource }) => (severity === 'error' ? [resource] : [])),
-  );
+  const errors = findings.filter(({ severity }) => severity === 'error');
+  const failing = new Set(errors.map(({ resource }) => resource));
+  const failingItself = new Set(errors.filter((error) => !isHearsay(error)).map(({ resource }) => resource));
   const order = new Map(shape.map(({ key }, index) => [key, index]));
   const placeOf = (key: ResourceKey): number => order.get(key) ?? shape.length;
-  const restsOn = (key: ResourceKey): ResourceKey[] =>
+  const restsOn = (key: ResourceKey, causes: ReadonlySet<ResourceKey>): ResourceKey[] =>
     [...neededBy(shape, key)]
-      .filter((need) => failing.has(need))
+      .filter((need) => causes.has(need))
       .toSorted((one, other) => placeOf(one) - placeOf(other));
   const ranked = findings.map((finding): RankedFinding => {
-    const causes = restsOn(finding.resource);
-    const root = causes.find((cause) => restsOn(cause).length === 0);
+    const isSeenItself = !isInside(finding.resource) && !isHearsay(finding);
+    const causes = isSeenItself ? failingItself : failing;
+    const root = restsOn(finding.resource, causes).find((cause) => restsOn(cause, causes).length === 0);
     return root === undefined ? finding : { ...finding, causedBy: root };
   });
   const systemOf = ({ system }: SourcedFinding): number =>
@@ -51,10 +52,33 @@ export function rank(
     (one, other) =>
       Number(one.causedBy !== undefined) - Number(other.causedBy !== undefined) ||
       severities.indexOf(one.severity) - severities.indexOf(other.severity) ||
+      Number(isHearsay(one)) - Number(isHearsay(other)) ||
       systemOf(one) - systemOf(other) ||
       placeOf(one.resource) - placeOf(other.resource) ||
       one.id.localeCompare(other.id),
   );
+}
+
+const isInside = (resource: ResourceKey): boolean => resource.startsWith('kubernetes/');
+
+/**
+ * Who suffers from something tells whose fault it seems to be: a pod that cannot resolve a name blames the zone, where
+ * only the record is gone; a tunnel without connections blames cloudflared. Whoever has looked at the thing itself is
+ * believed first, and is not said to suffer from what others guess.
+ */
+function isHearsay({ system, resource }: SourcedFinding): boolean {
+  switch (system) {
+    case 'site':
+      return true;
+    case 'tunnel':
+      return isInside(resource);
+    case 'secrets':
+    case 'workloads':
+    case 'models':
+      return !isInside(resource);
+    default:
+      return false;
+  }
 }
 
 const troubleOf = ({ resource, id }: Finding): string => `${resource} ${id}`;

@@ -41,6 +41,24 @@ describe('the rank of findings', () => {
     ]);
   });
 
+  test('believes who has looked at a thing before those who suffer from it', () => {
+    const stack = [
+      { key: 'azure/zone', waitsFor: [] },
+      { key: 'azure/server', waitsFor: ['azure/zone'] },
+      { key: 'kubernetes/app', waitsFor: ['azure/server'] },
+    ] as const;
+    const record = { ...found('azure/server', 'error', 'record-missing'), system: 'database' } as const;
+    const crash = { ...found('azure/zone', 'error', 'name-unresolved'), system: 'workloads' } as const;
+    const stuck = { ...found('kubernetes/app', 'error', 'unavailable'), system: 'workloads' } as const;
+    expect(rank(stack, [crash, record], []).map(({ id }) => id)).toEqual([
+      'record-missing',
+      'name-unresolved',
+    ]);
+    expect(rank(stack, [stuck, crash], [])).toEqual([crash, { ...stuck, causedBy: 'azure/zone' }]);
+    const cut = { ...found('kubernetes/app', 'error', 'without-connections'), system: 'tunnel' } as const;
+    expect(rank(stack, [cut, stuck], []).map(({ id }) => id)).toEqual(['unavailable', 'without-connections']);
+  });
+
   test('loses nothing, does not depend on the order given, and never puts a consequence before a root', () => {
     const finding = fc
       .tuple(fc.constantFrom(...shape.map(({ key }) => key)), fc.constantFrom('error', 'warning', 'info'))

@@ -7,6 +7,7 @@ import { operatorsAvailable } from './operators.ts';
 import { reloaderAnnotations } from './reloader-annotations.ts';
 import { secretStoreValid } from './secret-store.ts';
 import { servicesDeliver } from './services.ts';
+import { settingsAsWished } from './settings.ts';
 import { secretsSynced } from './synced-secrets.ts';
 import { dataVolumeBound, ollamaVolumeBound } from './volumes.ts';
 import { budgetPresent, policiesPresent } from './wished-objects.ts';
@@ -21,6 +22,7 @@ export const kubernetesChecks: readonly Check[] = [
   secretStoreValid,
   secretsSynced,
   reloaderAnnotations,
+  settingsAsWished,
   ...workloadChecks,
   servicesDeliver,
   policiesPresent,

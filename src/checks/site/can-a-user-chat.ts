@@ -14,6 +14,7 @@ import { clusterOf } from '../kubernetes/cluster.ts';
 import { databaseBlame } from '../kubernetes/last-words.ts';
 import { missingModels, modelsIn } from '../kubernetes/models.ts';
 import { readyEndpoints, readyPods } from '../kubernetes/services.ts';
+import { repairOf } from '../repair.ts';
 
 interface Break {
   readonly id: string;
@@ -21,6 +22,8 @@ interface Break {
   readonly what: string;
   readonly said: string;
   readonly remedy: string;
+  /** Where the control plane can put it right. */
+  readonly repair?: string;
 }
 
 interface Walk {
@@ -215,6 +218,7 @@ const ollama: Link = {
           what: 'Ollama has no model that could answer.',
           said: 'its list of models is empty',
           remedy: `kubectl exec -n ${namespace} deployment/ollama -- ollama pull <model>`,
+          repair: repairOf(scope),
         }
       : undefined;
   },
@@ -241,7 +245,10 @@ export const canAUserChat: Check = {
   },
 };
 
-function findingOf({ id, resource, what, said, remedy }: Break, answered: readonly string[]): CheckFinding {
+function findingOf(
+  { id, resource, what, said, remedy, repair }: Break,
+  answered: readonly string[],
+): CheckFinding {
   const before = answered.length > 0 ? `before it answered: ${answered.join(', ')}` : 'it is the first link';
   return {
     id: `chain-broken-at-${id}`,
@@ -251,5 +258,6 @@ function findingOf({ id, resource, what, said, remedy }: Break, answered: readon
     evidence: `${said}; ${before}`,
     breaks: 'Users cannot chat.',
     remedy,
+    ...(repair === undefined ? {} : { repair }),
   };
 }
