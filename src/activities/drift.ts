@@ -15,12 +15,11 @@ import type { Notice } from '../graph/finding.ts';
 import type { Difference, Observed, Outputs, ResourceKey } from '../graph/resource.ts';
 import type { ReconcileResult } from '../orchestrations/activities.ts';
 import { isWishMark } from '../resources/kinds/kubernetes-object.ts';
-import { adopt } from '../spec/adopt.ts';
-import type { DeploymentSpec } from '../spec/spec.ts';
 import { type DriftRecord, type DriftState, isUnsettled } from '../store/drift.ts';
-import { ConflictError, type DeploymentRecord, type StepRecord, type Store } from '../store/store.ts';
+import type { DeploymentRecord, StepRecord, Store } from '../store/store.ts';
+import { takeOver, whyNotAdopted } from './adoption.ts';
 import { armIdOf } from './arm-id.ts';
-import { hasNewVersion } from './wish.ts';
+import { type Asked, hasNewVersion, isStillAsked, wishToo } from './wish.ts';
 
 /** What differs there comes of time, of news or of proofs of ours, and nobody else has changed anything. */
 const ownWork: ReadonlySet<ResourceKey> = new Set<ResourceKey>([
@@ -33,25 +32,19 @@ const ownWork: ReadonlySet<ResourceKey> = new Set<ResourceKey>([
 
 /** Repairs that are remembered of a field; a fight needs three. */
 const REMEMBERED_REPAIRS = 10;
-/** Before a resource whose field was taken into the spec is looked at again. */
-const ADOPTED_SECONDS = 1;
-
-export interface Wrong {
+export interface Wrong extends Asked {
   readonly store: Store;
   readonly record: DeploymentRecord;
-  readonly spec: DeploymentSpec;
-  readonly key: ResourceKey;
   readonly title: string;
-  /** What the resources it depends on have told. */
-  readonly dependencies: Readonly<Partial<Record<ResourceKey, Outputs>>>;
   readonly seen: Observed<Outputs>;
-  readonly wish: string;
+  /** Fields of the spec that the look has read. */
+  readonly reads: readonly string[];
   readonly now: Date;
 }
 
 /** What the look ends with when nothing is pushed; undefined: push. */
 export async function holdBack(wrong: Wrong): Promise<ReconcileResult | undefined> {
-  const { store, record, spec, key, seen, wish, now } = wrong;
+  const { store, record, spec, key, seen, now } = wrong;
   const differences = differencesOf(seen);
   const look = await store.findLook(record.name, key);
   const isNews = seen.state === 'drifted' && hasNewVersion(look?.outputs, seen.outputs);
@@ -60,7 +53,10 @@ export async function holdBack(wrong: Wrong): Promise<ReconcileResult | undefine
   // What AKS or a rollout itself calls failed is tried again, but not during a pause.
   if (differences.length === 0) return failedWhilePaused(wrong);
 
-  const isOurs = look?.wish !== wish || differences.some(({ path }) => isWishMark(path));
+  const isOurs =
+    look?.wish === undefined ||
+    !isStillAsked(look.wish, wrong) ||
+    differences.some(({ path }) => isWishMark(path));
   const isDrift = ({ path, wanted }: Difference): boolean =>
     mayBeDrift &&
     (!isOurs ||
@@ -71,6 +67,7 @@ export async function holdBack(wrong: Wrong): Promise<ReconcileResult | undefine
           isUnsettled(known) &&
           JSON.stringify(known.wanted) === JSON.stringify(wanted),
       ));
+  const impossible = await whyNotAdopted(wrong, differences);
   const decision = decideDrift({
     key,
     differences,
@@ -79,7 +76,7 @@ export async function holdBack(wrong: Wrong): Promise<ReconcileResult | undefine
     pauses: record.pauses,
     repairAfter: record.repairAfter[key],
     earlier: earlier.map((known) => ({ ...known, isSettled: !isUnsettled(known) })),
-    canAdopt: (difference) => adopt(record, spec, [{ resource: key, difference }]).refused.length === 0,
+    whyNotAdopted: (difference) => impossible.get(difference),
     now,
   });
   const drifted = decision.verdicts.filter(({ difference }) => isDrift(difference));
@@ -158,52 +155,13 @@ async function remember(
   await store.drift.put(record.name, records);
 }
 
-/** A spec that somebody else changes at the same moment is theirs; the next look tries again. */
-async function takeOver(
-  { store, record, spec, key, now }: Wrong,
-  verdicts: readonly Verdict[],
-): Promise<ReconcileResult> {
-  const asked = verdicts.map(({ difference }) => ({ resource: key, difference }));
-  const { given, taken } = adopt(record, spec, asked);
-  const paths = taken.map(({ difference }) => difference.path);
-  const waiting: ReconcileResult = {
-    kind: 'waiting',
-    did: 'nothing',
-    reason: `taken into the spec: ${paths.join(', ')}`,
-    retryAfterSeconds: ADOPTED_SECONDS,
-  };
-  try {
-    await store.putDeployment(record.name, given, now, { ifMatch: [record.etag] });
-  } catch (error) {
-    if (error instanceof ConflictError) return waiting;
-    throw error;
-  }
-  const at = now.toISOString();
-  const before = await store.drift.of(record.name, key);
-  await store.drift.put(
-    record.name,
-    before
-      .filter(({ path }) => paths.includes(path))
-      .map((known) => ({ ...known, state: 'adopted', settledAt: at })),
-  );
-  // The spec is another now, and everything is to be known to be as it asks.
-  await store.inbox.putRequest({
-    id: `adopted-${at}`,
-    deployment: record.name,
-    kind: 'repair',
-    cause: { kind: 'timer', what: `a change of ${key} was taken into the spec, as drift.rules asks` },
-    look: 'all',
-    requestedAt: at,
-  });
-  return waiting;
-}
-
 function held(
-  { record, key, title, seen, wish }: Wrong,
+  wrong: Wrong,
   { verdicts }: DriftDecision,
   look: StepRecord | undefined,
   isOnlyDrift: boolean,
 ): ReconcileResult {
+  const { record, key, title, seen, reads } = wrong;
   if (seen.state !== 'drifted') {
     const [verdict] = verdicts;
     const isPaused = verdict?.treatment === 'paused';
@@ -220,13 +178,13 @@ function held(
     differences: verdicts.map(({ difference }) => difference),
     held: verdicts.map(({ difference }) => difference.path),
     notices: noticesOf(record.name, key, title, verdicts),
-    ...(isOnlyDrift ? { wish } : {}),
+    ...(isOnlyDrift && look?.wish !== undefined ? { wish: wishToo(wrong, look.wish, reads) } : {}),
   };
 }
 
 const told: Readonly<Record<string, { readonly id: string; readonly says: string }>> = {
   reported: { id: 'drift-report', says: 'is not as asked, and is only reported' },
-  'adopt-impossible': { id: 'drift-adopt', says: 'is not as asked, and the spec has no place for it' },
+  'adopt-impossible': { id: 'drift-adopt', says: 'is not as asked, and cannot be taken into the spec' },
   paused: { id: 'drift-paused', says: 'is not as asked, and automation is paused' },
   fought: { id: 'drift-fought', says: 'is changed back each time it is put right' },
   'held-with': { id: 'drift-held', says: 'is not as asked, and waits for what is left alone beside it' },

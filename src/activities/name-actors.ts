@@ -1,18 +1,25 @@
 /**
- * Asks Azure's activity log who made the changes that were found. It shows a write only minutes later, so a change whose
- * actor is not known yet is asked about again after the next looks, for an hour.
+ * Who made the changes that were found in Azure: as the event says that told of the write, or else as the activity log
+ * does. That shows a write only minutes later, so a change whose actor is not known yet is asked about again after the
+ * next looks, for an hour.
  */
+import { isOneOf, isPartOf } from '../clients/activity-log.ts';
 import type { Clients } from '../clients/clients.ts';
 import { toFailure } from '../clients/cloud-failure.ts';
 import type { Activities } from '../orchestrations/activities.ts';
 import { parseSpec } from '../spec/parse-spec.ts';
-import type { DriftRecord } from '../store/drift.ts';
+import type { DriftActor, DriftRecord } from '../store/drift.ts';
+import type { EventRecord } from '../store/inbox.ts';
 import type { Store } from '../store/store.ts';
 import type { Implementation } from './implementation.ts';
 
 const HOUR = 3_600_000;
 /** Things the log is asked about in one go: it has a small budget of its own. */
 const MOST_QUESTIONS = 20;
+/** More come within an hour only in a storm, and then there is the log. */
+const RECENT_EVENTS = 200;
+
+type Nameless = DriftRecord & { readonly resourceId: string };
 
 export const nameActors =
   (store: Store, clientsFor: (subscriptionId: string) => Clients): Implementation<Activities['nameActors']> =>
@@ -21,20 +28,28 @@ export const nameActors =
       const record = await store.findDeployment(deployment);
       const parsed = record && parseSpec(deployment, record.spec);
       if (!parsed?.ok) return { ok: true };
-      const nameless = (await store.drift.list(deployment)).filter(
-        ({ actor, resourceId, since }) =>
-          actor === undefined && resourceId !== undefined && Date.parse(since) > now - HOUR,
-      );
-      const byId = Map.groupBy(nameless, ({ resourceId = '' }) => resourceId);
+      const nameless = (await store.drift.list(deployment)).flatMap((drift): Nameless[] => {
+        const { actor, resourceId, since } = drift;
+        const isAsked = actor === undefined && resourceId !== undefined && Date.parse(since) > now - HOUR;
+        return isAsked ? [{ ...drift, resourceId }] : [];
+      });
+      if (nameless.length === 0) return { ok: true };
+      const clients = clientsFor(parsed.spec.subscriptionId);
+      const own = await clients.ownNames();
+      const events = await store.inbox.events(deployment, RECENT_EVENTS);
+      const told = named(nameless, (drift) => actorIn(events, drift, own));
+      await store.drift.put(deployment, told);
+
+      const rest = nameless.filter(({ resource, path }) => !told.some((known) => is(known, resource, path)));
+      const byId = Map.groupBy(rest, ({ resourceId }) => resourceId);
       for (const [resourceId, records] of [...byId].slice(0, MOST_QUESTIONS)) {
-        const log = clientsFor(parsed.spec.subscriptionId).activityLog();
-        const write = await log.latestWrite(resourceId, earliest(records));
-        if (!write) continue;
-        const actor = { name: write.caller, how: 'activity-log', at: write.at } as const;
-        await store.drift.put(
-          deployment,
-          records.map((drift) => ({ ...drift, actor })),
-        );
+        const since = new Date(Math.min(...records.map(earliest)));
+        const writes = await clients.activityLog().writes(resourceId, since);
+        const logged = named(records, (drift) => {
+          const write = writes.find(({ at }) => mayHaveMade(drift, at));
+          return write && { name: write.caller, how: 'activity-log', at: write.at };
+        });
+        await store.drift.put(deployment, logged);
       }
       return { ok: true };
     } catch (error) {
@@ -42,10 +57,42 @@ export const nameActors =
     }
   };
 
-/** It was made after the last look that found all as asked. */
-function earliest(records: readonly DriftRecord[]): Date {
-  const times = records.map(({ lastAsAskedAt, since }) =>
-    lastAsAskedAt === undefined ? Date.parse(since) - HOUR : Date.parse(lastAsAskedAt),
-  );
-  return new Date(Math.min(...times));
+const is = (drift: DriftRecord, resource: DriftRecord['resource'], path: string): boolean =>
+  drift.resource === resource && drift.path === path;
+
+const named = (
+  records: readonly Nameless[],
+  actorOf: (drift: Nameless) => DriftActor | undefined,
+): readonly DriftRecord[] =>
+  records.flatMap((drift) => {
+    const actor = actorOf(drift);
+    return actor ? [{ ...drift, actor }] : [];
+  });
+
+/** By the latest event of a write to what the change is about; our own writes come back as events, too. */
+function actorIn(
+  events: readonly EventRecord[],
+  drift: Nameless,
+  own: readonly string[],
+): DriftActor | undefined {
+  const [latest] = events
+    .filter(
+      ({ subject, caller, occurredAt }) =>
+        caller !== undefined &&
+        !isOneOf(own, caller) &&
+        isPartOf(subject, drift.resourceId) &&
+        mayHaveMade(drift, occurredAt),
+    )
+    .toSorted((one, other) => other.occurredAt.localeCompare(one.occurredAt));
+  return latest?.caller === undefined
+    ? undefined
+    : { name: latest.caller, how: 'event', at: latest.occurredAt };
 }
+
+/** It was made after the last look that found all as asked. */
+const earliest = ({ lastAsAskedAt, since }: DriftRecord): number =>
+  lastAsAskedAt === undefined ? Date.parse(since) - HOUR : Date.parse(lastAsAskedAt);
+
+/** And not after it was last seen: that is somebody's next change. */
+const mayHaveMade = (drift: DriftRecord, at: string): boolean =>
+  Date.parse(at) >= earliest(drift) && Date.parse(at) <= Date.parse(drift.lastSeenAt);

@@ -12,8 +12,9 @@ import type { Scope } from '../resources/scope.ts';
 import type { Store } from '../store/store.ts';
 import { holdBack } from './drift.ts';
 import type { Implementation } from './implementation.ts';
+import { readerOf } from './spec-reads.ts';
 import { loadStack } from './stack.ts';
-import { wishOf } from './wish.ts';
+import { type Asked, wishOf } from './wish.ts';
 
 /** Beyond this the activity gives the call up and the orchestration looks again; work already begun is found then. */
 const LONGEST_MILLISECONDS = 60_000;
@@ -34,28 +35,29 @@ export const reconcileResource =
       // The spec was changed after the run asked who is wanted; it asks again as soon as it takes the change up.
       if (!resource)
         throw retryable('NoLongerWanted', `${input.deployment} does not ask for ${input.key} now`);
+      const reader = readerOf(spec);
       const scope: Scope = {
-        spec,
+        spec: reader.spec,
         names,
         clients: clientsFor(spec.subscriptionId),
         now: new Date(input.now),
         ...remembered,
       };
       const deps = dependencyOutputs(resource.dependsOn, input.outputs);
-      const wish = wishOf(input.key, spec, record, input.outputs);
+      const { key, title } = resource;
+      const asked: Asked = { key, spec, names, record, dependencies: input.outputs };
+      const wish = () => wishOf(asked, reader.reads());
 
       const look = () => resource.observe(scope, deps);
       const seen = await (input.isSweep ? lookInSweep(look) : look());
-      if (!mustPush(seen)) return toResult(seen, 'nothing', wish);
-      const { key, title } = resource;
-      const dependencies = input.outputs;
-      const wrong = { store, record, spec, key, title, dependencies, seen, wish, now: scope.now };
+      if (!mustPush(seen)) return toResult(seen, 'nothing', wish());
+      const wrong = { ...asked, store, record, title, seen, reads: reader.reads(), now: scope.now };
       const heldBack = await holdBack(wrong);
       if (heldBack) return heldBack;
       const differedAt = Date.now();
       did = seen.state === 'absent' ? 'created' : 'repaired';
       await resource.ensure(scope, deps, seen);
-      const after = toResult(await look(), did, wish);
+      const after = toResult(await look(), did, wish());
       return seen.state === 'drifted' ? { ...after, differences: seen.differences, differedAt } : after;
     };
     try {

@@ -3,11 +3,11 @@
  * stored is what people wrote, without defaults, so that a default that changes later still reaches them.
  */
 import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions';
-import { clashes, type NamedSpec } from '../spec/clashes.ts';
 import { parseSpec } from '../spec/parse-spec.ts';
 import type { Problem } from '../spec/problem.ts';
 import type { DeploymentSpec, DeploymentSpecInput } from '../spec/spec.ts';
-import { ConflictError, type DeploymentRecord, LARGEST_SPEC_CHARACTERS, type Store } from '../store/store.ts';
+import { obstacleTo } from '../store/admission.ts';
+import { ConflictError, type DeploymentRecord, type Store } from '../store/store.ts';
 import { findDeployment } from './find-deployment.ts';
 import { noSuchDeployment } from './on-deployment.ts';
 import { preconditionHolds, preconditionOf } from './precondition.ts';
@@ -48,11 +48,14 @@ export async function replaceSpec(
   }
 }
 
-/** The spec with some fields changed, or what is wrong with the wish; `defaulted` is the spec with every default. */
+/**
+ * The spec with some fields changed, and the field of the request that changes it; or what is wrong with the wish.
+ * `defaulted` is the spec with every default.
+ */
 export type Edit = (
   given: DeploymentSpecInput,
   defaulted: DeploymentSpec,
-) => { readonly spec: unknown } | { readonly errors: readonly Problem[] };
+) => { readonly spec: unknown; readonly of?: string } | { readonly errors: readonly Problem[] };
 
 /** Some fields of the spec of a deployment that is there; what others change at the same moment stays changed. */
 export async function changeSpec(
@@ -82,7 +85,7 @@ export async function changeSpec(
     if ('errors' in edited) {
       return refusal('invalid-request', { detail: 'Nothing was changed.', errors: edited.errors });
     }
-    const checked = await check(store, request, context, found.name, edited.spec);
+    const checked = await check(store, request, context, found.name, edited.spec, edited.of);
     if (!checked.ok) return checked;
     const at = now();
     try {
@@ -101,6 +104,7 @@ async function check(
   context: InvocationContext,
   name: string,
   input: unknown,
+  of?: string,
 ): Promise<Checked> {
   const parsed = parseSpec(name, input);
   if (!parsed.ok) {
@@ -108,24 +112,18 @@ async function check(
     const errors = parsed.problems;
     return { ok: false, refusal: refuse(request, context, 'invalid-spec', { detail, errors }) };
   }
-  const size = JSON.stringify(parsed.given).length;
-  if (size > LARGEST_SPEC_CHARACTERS) {
-    const detail = `As JSON the spec has ${size} characters; at most ${LARGEST_SPEC_CHARACTERS} can be stored.`;
-    return { ok: false, refusal: refuse(request, context, 'too-large', { detail }) };
+  const obstacle = await obstacleTo(store, name, parsed);
+  if (obstacle?.kind === 'too-large') {
+    const errors = of === undefined ? [] : [{ field: of, message: 'makes the spec too long' }];
+    return {
+      ok: false,
+      refusal: refuse(request, context, 'too-large', { detail: obstacle.message, errors }),
+    };
   }
-  const taken = clashes({ name, spec: parsed.spec }, await otherSpecs(store, name));
-  if (taken.length > 0) {
+  if (obstacle) {
     const detail = 'Two deployments cannot share what is named in errors.';
-    return { ok: false, refusal: refuse(request, context, 'name-taken', { detail, errors: taken }) };
+    const errors = obstacle.problems;
+    return { ok: false, refusal: refuse(request, context, 'name-taken', { detail, errors }) };
   }
   return { ok: true, given: parsed.given };
-}
-
-/** Stored specs that today's rules refuse claim nothing. */
-async function otherSpecs(store: Store, name: string): Promise<readonly NamedSpec[]> {
-  const others = (await store.listDeployments()).filter((record) => record.name !== name);
-  return others.flatMap((record) => {
-    const parsed = parseSpec(record.name, record.spec);
-    return parsed.ok ? [{ name: record.name, spec: parsed.spec }] : [];
-  });
 }

@@ -14,27 +14,27 @@ export interface LoggedWrite {
 }
 
 export interface ActivityLog {
-  /** The latest write to the resource, or to what lies below it, that succeeded and that somebody else made. */
-  latestWrite(resourceId: string, since: Date): Promise<LoggedWrite | undefined>;
+  /** Writes to the resource, or to what is part of it, that succeeded and that somebody else made; the latest first. */
+  writes(resourceId: string, since: Date): Promise<readonly LoggedWrite[]>;
 }
 
 const OBJECT_ID = 'http://schemas.microsoft.com/identity/claims/objectidentifier';
 const FIELDS =
   'authorization,caller,claims,correlationId,eventTimestamp,operationName,resourceId,resourceGroupName,status';
 
-/** `ownPrincipalId` is whose writes are not told: the control plane's own. */
+/** `ownNames` are those of the control plane, whose own writes are not told. */
 export function createActivityLog(
   client: Pick<MonitorClient, 'activityLogs'>,
-  ownPrincipalId: () => Promise<string>,
+  ownNames: () => Promise<readonly string[]>,
 ): ActivityLog {
   return {
-    latestWrite: async (resourceId, since) => {
-      const own = await ownPrincipalId();
+    writes: async (resourceId, since) => {
+      const own = await ownNames();
       const writes = new Map<string, LoggedWrite>();
       const done = new Set<string>();
       const refused = new Set<string>();
       for await (const event of client.activityLogs.list(filterFor(resourceId, since), { select: FIELDS })) {
-        if (!isWithin(event.resourceId ?? '', resourceId) || isBy(event, own) || !changes(event)) continue;
+        if (!isPartOf(event.resourceId ?? '', resourceId) || isBy(event, own) || !changes(event)) continue;
         const request = requestOf(event);
         const status = event.status?.value?.toLowerCase();
         if (status === 'failed') refused.add(request);
@@ -47,7 +47,7 @@ export function createActivityLog(
       return [...writes]
         .filter(([request]) => done.has(request) && !refused.has(request))
         .map(([, write]) => write)
-        .sort((a, b) => b.at.localeCompare(a.at))[0];
+        .sort((a, b) => b.at.localeCompare(a.at));
     },
   };
 }
@@ -59,13 +59,23 @@ function filterFor(resourceId: string, since: Date): string {
   return `eventTimestamp ge '${since.toISOString()}' and ${where}`;
 }
 
-function isWithin(id: string, outer: string): boolean {
-  const [inner, around] = [id.toLowerCase(), outer.toLowerCase()];
-  return inner === around || inner.startsWith(`${around}/`);
+/**
+ * Whether something is the resource or a part of it, as a subnet is of a network. What hangs on it under a provider of its
+ * own is not: neither what lies in a resource group, nor a role assignment.
+ */
+export function isPartOf(id: string, resourceId: string): boolean {
+  const [inner, around] = [id.toLowerCase(), resourceId.toLowerCase()];
+  return (
+    inner === around ||
+    (inner.startsWith(`${around}/`) && !inner.slice(around.length).startsWith('/providers/'))
+  );
 }
 
-const isBy = ({ claims, caller }: EventData, principalId: string): boolean =>
-  [claims?.[OBJECT_ID], caller].some((id) => id?.toLowerCase() === principalId.toLowerCase());
+export const isOneOf = (names: readonly string[], name: string | undefined): boolean =>
+  name !== undefined && names.some((one) => one.toLowerCase() === name.toLowerCase());
+
+const isBy = ({ claims, caller }: EventData, names: readonly string[]): boolean =>
+  isOneOf(names, claims?.[OBJECT_ID]) || isOneOf(names, caller);
 
 /** Reads that have to be POSTs (`listKeys/action`) are logged like writes. */
 function changes({ authorization, operationName }: EventData): boolean {

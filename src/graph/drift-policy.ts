@@ -36,7 +36,7 @@ export type Treatment =
   | 'reported'
   /** The spec takes it over. */
   | 'adopt'
-  /** A rule asks to take it over, and the spec has no place for it. */
+  /** A rule asks to take it over, and the spec has no place for it, or cannot be changed so. */
   | 'adopt-impossible'
   | 'paused'
   /** Put right again and again, and somebody changes it back each time. */
@@ -67,7 +67,8 @@ export interface DriftQuestion {
   /** When a person last asked to have this resource put right. */
   readonly repairAfter?: string | undefined;
   readonly earlier: readonly EarlierDrift[];
-  canAdopt(difference: Difference): boolean;
+  /** Why the spec cannot take a difference over; undefined when it can. */
+  whyNotAdopted(difference: Difference): string | undefined;
   readonly now: Date;
 }
 
@@ -149,13 +150,14 @@ function judgeAlone(question: DriftQuestion, difference: Difference): Verdict {
   }
   if (policy === 'report') return { difference, policy, treatment: 'reported', why: 'a rule says: report' };
   if (policy === 'adopt') {
-    return question.canAdopt(difference)
+    const why = question.whyNotAdopted(difference);
+    return why === undefined
       ? { difference, policy, treatment: 'adopt', why: 'a rule says: adopt' }
       : {
           difference,
           policy,
           treatment: 'adopt-impossible',
-          why: 'a rule says: adopt, but the spec has no place for it',
+          why: `a rule says: adopt, which is refused: ${why}`,
         };
   }
   const repairs = recentRepairs(before?.repairs ?? [], now, repairAfter);

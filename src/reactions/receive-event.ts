@@ -30,6 +30,7 @@ export function receiveEvent(store: Store, wake: Waker): EventGridHandler {
       if (!concern) continue;
       const now = new Date().toISOString();
       const version = event.data.version ?? event.data.digest;
+      const { caller } = event.data;
       await store.inbox.receiveEvent({
         id: event.id,
         deployment: deployment.name,
@@ -37,6 +38,7 @@ export function receiveEvent(store: Store, wake: Waker): EventGridHandler {
         source: event.source,
         subject: event.subject,
         ...(version ? { version } : {}),
+        ...(caller ? { caller } : {}),
         what: concern.what,
         look: concern.look,
         occurredAt: event.time || now,

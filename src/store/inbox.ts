@@ -37,6 +37,8 @@ export interface EventRecord {
   readonly subject: string;
   /** Version of a secret, digest of an image: what the event says there is now. */
   readonly version?: string;
+  /** Who caused it, as it says itself: told to people, and believed for nothing else. */
+  readonly caller?: string;
   /** Plain words: `secret webui-secret-key has a new version`. */
   readonly what: string;
   readonly look: Look;

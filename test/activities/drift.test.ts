@@ -4,9 +4,11 @@ import { recordSteps } from '../../src/activities/record-steps.ts';
 import type { Outputs, ResourceKey } from '../../src/graph/resource.ts';
 import type { ReconcileResult } from '../../src/orchestrations/activities.ts';
 import { advance, noProgress, toRecord } from '../../src/orchestrations/progress.ts';
+import { openWebui } from '../../src/resources/kubernetes/open-webui.ts';
 import type { DeploymentSpecInput } from '../../src/spec/spec.ts';
-import type { Store } from '../../src/store/store.ts';
+import { LARGEST_SPEC_CHARACTERS, type Store } from '../../src/store/store.ts';
 import { type AnApiServer, startApiServer } from '../resources/kubernetes/an-api-server.ts';
+import { known } from '../resources/kubernetes/known-outputs.ts';
 import { minimalSpec } from '../spec/minimal-spec.ts';
 import { Azurite } from '../store/azurite.ts';
 
@@ -154,6 +156,15 @@ describe('what somebody else changed', () => {
     expect((await drift()).map(({ state }) => state).sort()).toEqual(['gone', 'reported']);
   });
 
+  test('is known for theirs though the spec was changed elsewhere before the next look', async () => {
+    await ask(rules(['report']));
+    changeSeconds(60);
+    await ask({ ...rules(['report']), storage: { quotaGiB: 75 } });
+    expect(await look()).toMatchObject({ kind: 'ready', held: [SECONDS] });
+    expect(await drift()).toMatchObject([{ path: SECONDS, state: 'reported' }]);
+    expect(server.writes()).toEqual([]);
+  });
+
   test('is fought over when it is put right three times within an hour: the fourth time it stays', async () => {
     for (let times = 0; times < 3; times += 1) {
       changeSeconds(60 + times);
@@ -197,6 +208,29 @@ describe('what somebody else changed', () => {
     expect(await look()).toMatchObject({ kind: 'ready', held: [TYPE] });
     expect(await findings()).toMatchObject([{ id: 'drift-adopt' }]);
     expect(await drift()).toMatchObject([{ state: 'reported', why: expect.stringContaining('no place') }]);
+  });
+
+  test('is only told where the spec cannot be stored with it, and why', async () => {
+    const others = { ...minimalSpec, tunnel: { ...minimalSpec.tunnel, hostName: 'other.example.com' } };
+    await store.putDeployment('other', { ...others, vault: { name: 'kv-shared' } }, new Date(now));
+    const asked = { ...rules(['adopt']), vault: { name: 'kv-shared' } };
+    const pad = (length: number) => ({ webui: { config: { PAD: 'x'.repeat(length) } } });
+    const size = JSON.stringify({ ...minimalSpec, ...rules(['adopt']), ...pad(0) }).length;
+    const full = { ...rules(['adopt']), ...pad(LARGEST_SPEC_CHARACTERS - size) };
+    for (const [spec, why] of [
+      [asked, 'vault.name is taken by the deployment other'],
+      [full, 'too long'],
+    ] as const) {
+      await ask(spec);
+      changeSeconds(10_800);
+      await look();
+      changeSeconds(60);
+      server.writes();
+      expect(await look()).toMatchObject({ kind: 'ready', held: [SECONDS] });
+      expect((await drift())[0]).toMatchObject({ state: 'reported', why: expect.stringContaining(why) });
+      expect((await store.findDeployment(NAME))?.spec).toEqual({ ...minimalSpec, ...spec });
+      expect(server.writes()).toEqual([]);
+    }
   });
 
   test('is made again when it was deleted, and not where a rule says report', async () => {
@@ -268,5 +302,52 @@ describe('what the control plane asks for otherwise', () => {
     changeSeconds(60);
     expect(await look(key, { 'kubernetes/namespace': { other: 'x' } })).toMatchObject({ did: 'repaired' });
     expect(await drift()).toEqual([]);
+  });
+});
+
+describe('what an autoscaler has set', () => {
+  const webui = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'open-webui', namespace: 'open-webui' };
+  const outputs = Object.fromEntries(
+    Object.entries(openWebui.dependsOn).map(([name, dependency]) => [
+      dependency.key,
+      (known as Readonly<Record<string, Outputs>>)[name] ?? {},
+    ]),
+  );
+  const lookAtWebui = () => look('kubernetes/open-webui', outputs);
+  const replicas = async (): Promise<unknown> =>
+    ((await server.api.find(webui)) as { spec?: { replicas?: number } } | undefined)?.spec?.replicas;
+  const rolledOut = async (count: number): Promise<void> => {
+    const found = await server.api.find(webui);
+    const [replicas, observedGeneration] = [count, found?.metadata.generation];
+    await server.setStatus(webui, {
+      ...{ replicas, observedGeneration },
+      ...{ updatedReplicas: replicas, readyReplicas: replicas, availableReplicas: replicas },
+    });
+  };
+
+  test('is neither written nor remembered, and what a person scales is both', async () => {
+    await lookAtWebui();
+    await rolledOut(1);
+    await lookAtWebui();
+    await rolledOut(3);
+    expect(await lookAtWebui()).toMatchObject({ kind: 'ready' });
+    server.writes();
+    server.edit(webui, { spec: { replicas: 2 } }, 'kubectl', 'scale');
+    await rolledOut(2);
+    await lookAtWebui();
+    await rolledOut(3);
+    expect(await lookAtWebui()).toMatchObject({ kind: 'ready' });
+    expect(server.writes()).toHaveLength(1);
+    const remembered = await drift();
+    expect(remembered).toMatchObject([
+      { path: 'Deployment open-webui: spec.replicas', wanted: 3, found: 2, actor: { name: 'kubectl' } },
+    ]);
+
+    server.edit(webui, { spec: { replicas: 7 } }, 'kube-controller-manager', 'scale');
+    await rolledOut(7);
+    expect(await lookAtWebui()).toMatchObject({ kind: 'ready', did: 'nothing' });
+    expect(server.writes()).toEqual([]);
+    expect(await replicas()).toBe(7);
+    expect(await drift()).toEqual(remembered);
   });
 });

@@ -67,3 +67,12 @@ describe('what was noticed about a resource', () => {
     ]);
   });
 });
+
+test('when and under which wish it was last as asked stays known while it is looked at again, and when it fails', async () => {
+  const seenAt = Date.parse('2026-11-24T12:00:00Z');
+  const failure = { kind: 'fatal', code: 'Gone', message: 'it is gone' } as const;
+  await record({ outputs: { version: '1.34' }, wish: 'mark', seenAt });
+  for (const more of [{ state: 'pending' }, { state: 'failed', failure }] as const) {
+    expect(await record(more)).toMatchObject({ wish: 'mark', seenAt: '2026-11-24T12:00:00.000Z' });
+  }
+});

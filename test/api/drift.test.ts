@@ -5,8 +5,9 @@ import { postAccept } from '../../src/api/post-accept.ts';
 import { postPause, postResume } from '../../src/api/post-pause.ts';
 import { postRepair } from '../../src/api/post-repair.ts';
 import type { ApiDependencies } from '../../src/api/respond.ts';
+import type { DeploymentSpecInput } from '../../src/spec/spec.ts';
 import type { DriftRecord } from '../../src/store/drift.ts';
-import type { Store } from '../../src/store/store.ts';
+import { LARGEST_SPEC_CHARACTERS, type Store } from '../../src/store/store.ts';
 import { minimalSpec } from '../spec/minimal-spec.ts';
 import { Azurite } from '../store/azurite.ts';
 import { type Answer, Api, call } from './requests.ts';
@@ -17,6 +18,8 @@ let store: Store;
 let dependencies: ApiDependencies;
 let api: Api;
 let name: string;
+/** What is asked for of it. */
+let given: DeploymentSpecInput;
 let count = 0;
 beforeAll(async () => {
   azurite = await Azurite.start();
@@ -28,7 +31,8 @@ afterAll(() => azurite.dispose());
 beforeEach(async () => {
   count += 1;
   name = `chat-${count}`;
-  await store.putDeployment(name, minimalSpec, now);
+  given = { ...minimalSpec, tunnel: { ...minimalSpec.tunnel, hostName: `${name}.example.com` } };
+  await store.putDeployment(name, given, now);
 });
 
 const handlers = { repair: postRepair, accept: postAccept, pause: postPause, resume: postResume };
@@ -76,16 +80,16 @@ describe('GET …/drift', () => {
 });
 
 describe('POST …/repair', () => {
-  test('without a body asks for what is different, and for everything when nothing is', async () => {
+  test('asks for what is named, and for everything when nothing is, whatever is known to differ', async () => {
     await store.drift.put(name, [quota]);
+    expect((await post('repair', { resources: ['cloudflare/dns-record'] })).status).toBe(202);
+    const repairAfter = async () => (await store.findDeployment(name))?.repairAfter;
+    expect(await repairAfter()).toEqual({ 'cloudflare/dns-record': now.toISOString() });
+    expect(await taken()).toMatchObject([{ kind: 'repair', look: ['cloudflare/dns-record'] }]);
     expect((await post('repair')).status).toBe(202);
-    expect((await store.findDeployment(name))?.repairAfter).toEqual({
-      'azure/file-share': now.toISOString(),
-    });
-    expect(await taken()).toMatchObject([{ kind: 'repair', look: ['azure/file-share'] }]);
-    await store.drift.put(name, [{ ...quota, state: 'gone' }]);
-    await post('repair', {});
-    expect((await store.findDeployment(name))?.repairAfter).toHaveProperty(['kubernetes/open-webui']);
+    expect(await taken()).toContainEqual(expect.objectContaining({ kind: 'repair', look: 'all' }));
+    for (const key of ['azure/file-share', 'kubernetes/open-webui'])
+      expect(await repairAfter()).toHaveProperty([key], now.toISOString());
   });
 
   test('refuses resources there are not, and changes nothing', async () => {
@@ -103,7 +107,7 @@ describe('POST …/accept', () => {
   test('makes what was found the spec, under a new revision, and looks at everything', async () => {
     await store.drift.put(name, [quota]);
     expect(await accept(quota)).toMatchObject({ status: 202, body: { deployment: { revision: 2 } } });
-    expect(await spec()).toEqual({ ...minimalSpec, storage: { quotaGiB: 100 } });
+    expect(await spec()).toEqual({ ...given, storage: { quotaGiB: 100 } });
     expect((await drift()).body.drift).toMatchObject([{ state: 'adopted' }]);
     expect(await taken()).toMatchObject([{ kind: 'provision', look: 'all' }]);
   });
@@ -116,8 +120,51 @@ describe('POST …/accept', () => {
       'differences.1',
       'differences.2',
     ]);
-    expect(await spec()).toEqual(minimalSpec);
+    expect(await spec()).toEqual(given);
     expect(await taken()).toEqual([]);
+  });
+});
+
+describe('POST …/accept of what a PUT of the spec would be refused', () => {
+  const accept = (): Promise<Answer> =>
+    post('accept', { differences: [{ resource: quota.resource, path: quota.path }] });
+  const unchanged = async (given: unknown): Promise<void> => {
+    expect(await spec()).toEqual(given);
+    expect((await drift()).body.drift).toMatchObject([{ state: 'reported' }]);
+    expect(await taken()).toEqual([]);
+  };
+
+  test('names what another deployment has', async () => {
+    const shared = { ...given, vault: { name: `kv-shared-${count}` } };
+    await store.putDeployment(name, shared, now);
+    await store.putDeployment(`${name}-other`, shared, now);
+    await store.drift.put(name, [quota]);
+    const answer = await accept();
+    expect(answer.status).toBe(409);
+    expect(answer.body.errors).toContainEqual({
+      field: 'vault.name',
+      message: `is taken by the deployment ${name}-other`,
+    });
+    await unchanged(shared);
+  });
+
+  test('says that it would be too long', async () => {
+    const pad = (length: number) => ({ ...given, webui: { config: { PAD: 'x'.repeat(length) } } });
+    const full = pad(LARGEST_SPEC_CHARACTERS - JSON.stringify(pad(0)).length);
+    await store.putDeployment(name, full, now);
+    await store.drift.put(name, [quota]);
+    expect(await accept()).toMatchObject({ status: 413, body: { errors: [{ field: 'differences' }] } });
+    await unchanged(full);
+  });
+
+  test('keeps to the state that it is about', async () => {
+    await store.drift.put(name, [quota]);
+    const body = JSON.stringify({ differences: [{ resource: quota.resource, path: quota.path }] });
+    const headers = { 'content-type': 'application/json', 'if-match': '"another"' };
+    const path = `/api/deployments/${name}/accept`;
+    const answer = await call(postAccept(dependencies), 'POST', path, { name }, { body, headers });
+    expect(answer.status).toBe(412);
+    await unchanged(given);
   });
 });
 

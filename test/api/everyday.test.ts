@@ -1,5 +1,6 @@
 import type { HttpHandler } from '@azure/functions';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { getDatabase } from '../../src/api/get-database.ts';
 import { getOperations } from '../../src/api/get-operations.ts';
 import { getTimeline } from '../../src/api/get-timeline.ts';
 import { deleteModel, getModels, postModels } from '../../src/api/models.ts';
@@ -179,7 +180,7 @@ describe('what changes the spec', () => {
     }
     expect((await ask('nobody', 'restart', { workload: 'ollama' })).status).toBe(404);
     expect((await remove('nobody', 'llama3.2')).status).toBe(404);
-    for (const handler of [getModels, getOperations, getTimeline]) {
+    for (const handler of [getDatabase, getModels, getOperations, getTimeline]) {
       expect((await look(handler, 'nobody', 'anything')).status).toBe(404);
     }
   });

@@ -20,7 +20,7 @@ const question = (more: Partial<DriftQuestion>): DriftQuestion => ({
   rules: [],
   pauses: [],
   earlier: [],
-  canAdopt: () => true,
+  whyNotAdopted: () => undefined,
   now,
   ...more,
 });
@@ -55,7 +55,8 @@ describe('a difference that somebody else made', () => {
   });
 
   test('is only told when the spec has no place for it', () => {
-    expect(decideDrift(question({ rules: [rule('adopt')], canAdopt: () => false })).verdicts).toMatchObject([
+    const whyNotAdopted = (): string => 'has no place in the spec';
+    expect(decideDrift(question({ rules: [rule('adopt')], whyNotAdopted })).verdicts).toMatchObject([
       { treatment: 'adopt-impossible', why: expect.stringContaining('no place') },
     ]);
   });

@@ -33,10 +33,22 @@ describe('an event', () => {
     expect(readEvent({ ...push, eventType: 'ImagePushed' })).toEqual(readEvent(push));
   });
 
-  test('keeps nothing of who caused it', () => {
-    expect(readEvent(scaleSetWrite)?.data).toEqual({
-      operationName: 'Microsoft.Compute/virtualMachineScaleSets/write',
-    });
+  test('keeps one name of who caused it: of a person the principal name, of an application its id', () => {
+    const operationName = 'Microsoft.Compute/virtualMachineScaleSets/write';
+    expect(readEvent(scaleSetWrite)?.data).toEqual({ operationName, caller: 'aperson' });
+    const by = (claims: unknown) =>
+      readEvent({ ...scaleSetWrite, data: { ...scaleSetWrite.data, claims } })?.data;
+    const schema = 'http://schemas.xmlsoap.org/ws/2005/05/identity/claims';
+    const person = {
+      ...{ appid: 'the-cli', ipaddr: '203.0.113.20', name: 'Some One', puid: '1003' },
+      [`${schema}/upn`]: 'one_example.com#EXT#@contoso.onmicrosoft.com',
+    };
+    expect(by(person)).toEqual({ operationName, caller: 'one_example.com#EXT#@contoso.onmicrosoft.com' });
+    expect(by({ appid: 'an-app', oid: 'x', xms_mirid: '/y' })).toEqual({ operationName, caller: 'an-app' });
+    for (const nobody of [undefined, null, 'text', {}, { name: '<>' }, { appid: { a: 1 } }]) {
+      expect(by(nobody)).toEqual({ operationName });
+    }
+    expect(by({ name: 'x'.repeat(500) })?.caller).toHaveLength(113);
   });
 
   test.each(samples.map((sample) => [sample.eventType, sample] as const))(

@@ -5,7 +5,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { receiveEvent } from '../../src/reactions/receive-event.ts';
 import type { Store } from '../../src/store/store.ts';
 import { Azurite } from '../store/azurite.ts';
-import { cluster, newVersionOf, pushOf, secretEvent, spec, subscriptionId } from './event-samples.ts';
+import {
+  cluster,
+  newVersionOf,
+  pushOf,
+  scaleSetWrite,
+  secretEvent,
+  spec,
+  subscriptionId,
+} from './event-samples.ts';
 
 let azurite: Azurite;
 let store: Store;
@@ -112,6 +120,14 @@ describe('an event of a deployment', () => {
     await receive(event);
     expect(woken).toEqual([]);
     expect(await stored(event.id)).toMatchObject({ outcome: 'ignored', reason: expect.any(String) });
+  });
+
+  test('is kept with one name of who caused it, and nothing else of what it claims', async () => {
+    const event = fresh(scaleSetWrite);
+    await receive(event);
+    const kept = await stored(event.id);
+    expect(kept).toMatchObject({ caller: 'aperson', subject: event.subject });
+    expect(JSON.stringify(kept)).not.toMatch(/somebody|correlation|Subscription Admin/);
   });
 });
 

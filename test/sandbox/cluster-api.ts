@@ -28,28 +28,37 @@ export class ClusterApi {
     return this.#send('GET', path);
   }
 
-  /** A merge patch. */
-  patch(path: string, patch: unknown): Promise<unknown> {
-    return this.#send('PATCH', path, JSON.stringify(patch));
+  patch(path: string, patch: unknown, type: 'merge' | 'strategic-merge' = 'merge'): Promise<unknown> {
+    return this.#send('PATCH', path, JSON.stringify(patch), `application/${type}-patch+json`);
   }
 
-  async #send(method: string, path: string, body?: string): Promise<unknown> {
-    let answer = await this.#attempt(method, path, body);
+  /** Of an object, or of what a Service behind the API server takes away. */
+  remove(path: string, body?: unknown): Promise<unknown> {
+    return this.#send('DELETE', path, body === undefined ? undefined : JSON.stringify(body));
+  }
+
+  async #send(method: string, path: string, body?: string, type?: string): Promise<unknown> {
+    let answer = await this.#attempt(method, path, body, type);
     // A token lives for an hour of the clouds, which is a minute of ours.
     if (answer.status === 401) {
       this.#token = undefined;
-      answer = await this.#attempt(method, path, body);
+      answer = await this.#attempt(method, path, body, type);
     }
     if (answer.status >= 400) throw new Error(`${method} ${path}: ${answer.status} ${answer.text}`);
-    return JSON.parse(answer.text);
+    return answer.text === '' ? undefined : JSON.parse(answer.text);
   }
 
-  async #attempt(method: string, path: string, body: string | undefined): Promise<CloudAnswer> {
+  async #attempt(
+    method: string,
+    path: string,
+    body?: string,
+    type = 'application/json',
+  ): Promise<CloudAnswer> {
     this.#token ??= await this.#newToken();
     const headers = { authorization: `Bearer ${this.#token}` };
     const url = `${this.#server}${path}`;
     if (body === undefined) return this.#client.send(url, { method, headers });
-    const withType = { ...headers, 'content-type': 'application/merge-patch+json' };
+    const withType = { ...headers, 'content-type': type };
     return this.#client.send(url, { method, headers: withType, body });
   }
 

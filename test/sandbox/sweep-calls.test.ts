@@ -1,8 +1,7 @@
 /** What one sweep of a stack that is as asked costs, against a look at everything that takes nothing from a list. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { callsSince, isMutation, type RecordedCall, type Sample, sampleName, startSample } from './sample.ts';
+import { isMutation, type RecordedCall, type Sample, startSample } from './sample.ts';
+import { ownCalls, position, quiet, sweep } from './sweep.ts';
 
 let sample: Sample;
 beforeAll(async () => {
@@ -12,47 +11,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await sample?.stop();
 });
-
-const position = async (): Promise<number> => (await callsSince(sample, 0)).next;
-const ours = async (mark: number): Promise<readonly RecordedCall[]> =>
-  (await callsSince(sample, mark)).calls.filter(
-    ({ caller, service }) => caller !== 'anonymous' && service !== 'site',
-  );
-
-/** Nothing is written any more, by anybody. */
-async function quiet(): Promise<void> {
-  await expect
-    .poll(
-      async () => {
-        const mark = await position();
-        await new Promise((resolve) => setTimeout(resolve, 1500));
-        return (await ours(mark)).filter(isControlPlanes).length;
-      },
-      { timeout: 60_000, interval: 100 },
-    )
-    .toBe(0);
-}
-
-const isControlPlanes = ({ service, caller }: RecordedCall): boolean =>
-  service === 'cloudflare' ? true : caller === 'id-openwebui-ctl';
-
-const sweptAt = async (): Promise<string | undefined> =>
-  ((await sample.api.deployment(sampleName)) as { sweptAt?: string }).sweptAt;
-
-async function sweep(): Promise<void> {
-  const before = await sweptAt();
-  const { masterKey } = JSON.parse(readFileSync(join(sample.sandbox.directory, 'keys.json'), 'utf8')) as {
-    masterKey: string;
-  };
-  const answer = await fetch(`${sample.sandbox.endpoints.functions}/admin/functions/sweep`, {
-    method: 'POST',
-    headers: { 'x-functions-key': masterKey, 'content-type': 'application/json' },
-    body: '{}',
-  });
-  expect(answer.status).toBeLessThan(300);
-  await expect.poll(sweptAt, { timeout: 60_000, interval: 100 }).not.toBe(before);
-  await quiet();
-}
 
 const byService = (calls: readonly RecordedCall[]): Record<string, number> =>
   Object.fromEntries(
@@ -65,14 +23,14 @@ const byService = (calls: readonly RecordedCall[]): Record<string, number> =>
 test('a sweep writes nothing and asks the Resource Manager less than a look without lists', {
   timeout: 120_000,
 }, async () => {
-  await quiet();
-  const first = await position();
+  await quiet(sample);
+  const first = await position(sample);
   await sample.ask();
-  await quiet();
-  const asked = (await ours(first)).filter(isControlPlanes);
-  const second = await position();
-  await sweep();
-  const swept = (await ours(second)).filter(isControlPlanes);
+  await quiet(sample);
+  const asked = await ownCalls(sample, first);
+  const second = await position(sample);
+  await sweep(sample);
+  const swept = await ownCalls(sample, second);
   console.info('asked for again', byService(asked), 'swept', byService(swept));
   console.info(
     swept

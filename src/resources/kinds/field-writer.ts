@@ -15,40 +15,61 @@ const entrySchema = z.object({
 });
 
 export function writerOf(
-  { metadata }: KubernetesObject,
+  object: KubernetesObject,
   { path, found }: Difference,
 ): NonNullable<Difference['by']> | undefined {
   if (found === null) return undefined;
-  const [newest] = (metadata.managedFields ?? [])
+  const [newest] = (object.metadata.managedFields ?? [])
     .flatMap((entry) => entrySchema.safeParse(entry).data ?? [])
-    .filter(({ manager, fieldsV1 }) => manager !== fieldManager && owns(fieldsV1, path))
+    .filter(({ manager, fieldsV1 }) => manager !== fieldManager && owns(fieldsV1, path, object))
     .toSorted((one, other) => (other.time ?? '').localeCompare(one.time ?? ''));
   return newest && { name: newest.manager, ...(newest.time === undefined ? {} : { at: newest.time }) };
 }
 
-/** A path may go through names that have dots themselves, so every child that it could mean is tried. */
-function owns(fields: unknown, path: string): boolean {
+/**
+ * A path may go through names that have dots themselves, so every child that it could mean is tried. `value` is what the
+ * object has there.
+ */
+function owns(fields: unknown, path: string, value: unknown): boolean {
   if (typeof fields !== 'object' || fields === null) return false;
   const children = Object.entries(fields).filter(([key]) => key !== '.');
   // A list or map that is owned as a whole has no children.
   if (path === '' || children.length === 0) return true;
   return children.some(([key, child]) => {
-    const name = nameIn(key);
+    const { name, value: inner } = childOf(key, value);
     if (name === undefined || !path.startsWith(name)) return false;
     const rest = path.slice(name.length);
-    return (rest === '' || rest.startsWith('.')) && owns(child, rest.slice(1));
+    return (rest === '' || rest.startsWith('.')) && owns(child, rest.slice(1), inner);
   });
 }
 
-/** `f:replicas` is a field; `k:{"name":"webui"}` the item of that name in a list. */
-function nameIn(key: string): string | undefined {
-  if (key.startsWith('f:')) return key.slice(2);
-  if (!key.startsWith('k:')) return undefined;
+interface Child {
+  readonly name?: string;
+  readonly value?: unknown;
+}
+
+/** `f:replicas` is a field; `k:{"port":80,"protocol":"TCP"}` the item of a list that has these, which paths call by its name. */
+function childOf(key: string, value: unknown): Child {
+  if (key.startsWith('f:')) {
+    const name = key.slice(2);
+    return { name, value: isFields(value) ? value[name] : undefined };
+  }
+  const identity = key.startsWith('k:') ? parsed(key.slice(2)) : undefined;
+  if (!isFields(identity)) return {};
+  const item = (Array.isArray(value) ? value : []).find(
+    (candidate: unknown) =>
+      isFields(candidate) && Object.entries(identity).every(([name, is]) => candidate[name] === is),
+  );
+  const name = isFields(item) ? item['name'] : identity['name'];
+  return name === undefined ? {} : { name: String(name), value: item };
+}
+
+const isFields = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function parsed(json: string): unknown {
   try {
-    const identity: unknown = JSON.parse(key.slice(2));
-    return typeof identity === 'object' && identity !== null && 'name' in identity
-      ? String(identity.name)
-      : undefined;
+    return JSON.parse(json);
   } catch {
     return undefined;
   }

@@ -23,6 +23,7 @@ import { managedBy } from '../../naming.ts';
 import type { Scope } from '../scope.ts';
 import { defineResource } from '../scope.ts';
 import { writerOf } from './field-writer.ts';
+import { rekey } from './list-keys.ts';
 import { sameQuantity } from './quantity.ts';
 
 /** Without wishes for whoever wants to see the manifests only. */
@@ -44,6 +45,8 @@ export interface Manifest<Deps extends Dependencies> {
     deps: DependencyOutputs<Deps>,
     found: KubernetesObject | undefined,
   ): Readonly<Record<string, unknown>> & { readonly annotations?: Readonly<Record<string, string>> };
+  /** Without what somebody else rightly has now. It stays part of the wish: yielding it is nothing to be written. */
+  yielded?(object: KubernetesObject, found: KubernetesObject | undefined): KubernetesObject;
   readonly once?: Once;
 }
 
@@ -145,7 +148,13 @@ export const kubernetesObjects = <
       const api = await connect(scope);
       if (!api) throw new KubernetesError(404, 'ClusterNotFound', 'the cluster does not exist');
       for (const { wanted, found } of await look(api, scope, resource, deps)) {
-        if (differencesOf(wanted, found).length > 0) await api.apply(wanted);
+        if (differencesOf(wanted, found).length === 0) continue;
+        const keys = rekey(wanted, found);
+        if (found && keys !== undefined) {
+          const { resourceVersion } = found.metadata;
+          await api.mergePatch({ ...wanted.metadata, ...wanted }, { ...keys, metadata: { resourceVersion } });
+        }
+        await api.apply(wanted);
       }
     },
 
@@ -188,7 +197,8 @@ export function manifestOf<Deps extends Dependencies>(
     ...bare,
     metadata: { ...bare.metadata, annotations: { ...bare.metadata.annotations, [wishAnnotation]: wish } },
   };
-  return once ? once.ask(marked, found) : marked;
+  const ours = manifest.yielded?.(marked, found) ?? marked;
+  return once ? once.ask(ours, found) : ours;
 }
 
 /** https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/ */

@@ -73,11 +73,12 @@ export const openWebui = guardedWorkload({
       name: 'open-webui',
       labels: { app: 'open-webui' },
       annotations: reloadAnnotations(spec),
+      yielded: (object, found) => (isAutoscaled(found) ? withoutReplicas(object) : object),
       body: (deps, found) => {
         const isMigrated = goodImageOf(found) !== undefined;
         return {
           spec: {
-            ...(isAutoscaled(found) ? {} : { replicas: isMigrated ? spec.webui.replicas : 1 }),
+            replicas: isMigrated ? spec.webui.replicas : 1,
             strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
             progressDeadlineSeconds: isMigrated ? LATER_DEADLINE : FIRST_DEADLINE,
             selector: { matchLabels: { app: 'open-webui' } },
@@ -144,6 +145,13 @@ export function isAutoscaled(found: KubernetesObject | undefined): boolean {
         subresource === 'scale' &&
         fieldsV1['f:spec']?.['f:replicas'] !== undefined,
     );
+}
+
+const specSchema = z.object({ spec: z.looseObject({}) });
+
+function withoutReplicas(object: KubernetesObject): KubernetesObject {
+  const { replicas: _, ...spec } = specSchema.parse(object).spec;
+  return { ...object, spec };
 }
 
 const managersSchema = z.array(

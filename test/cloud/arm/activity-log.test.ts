@@ -1,9 +1,20 @@
 /** The simulated activity log through HTTP, and the control plane's reader of it. */
+import { KeyVaultManagementClient } from '@azure/arm-keyvault';
 import { MonitorClient } from '@azure/arm-monitor';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Memory } from '../../../sandbox/cloud/world.ts';
 import { createActivityLog } from '../../../src/clients/activity-log.ts';
-import { givenGroup, location, MINUTE, openTenant, subscriptionId, type Tenant, tenantId } from './tenant.ts';
+import { readEvent } from '../../../src/reactions/event.ts';
+import {
+  givenGroup,
+  location,
+  MINUTE,
+  openTenant,
+  subscriptionId,
+  type Tenant,
+  tenantId,
+  throughTime,
+} from './tenant.ts';
 
 interface Event {
   readonly caller: string;
@@ -48,7 +59,8 @@ async function events(filter: string, more = ''): Promise<readonly Event[]> {
 }
 
 const log = (own = ours().principalId) =>
-  createActivityLog(new MonitorClient(tenant.as(), subscriptionId, tenant.options), async () => own);
+  createActivityLog(new MonitorClient(tenant.as(), subscriptionId, tenant.options), async () => [own]);
+const latestWrite = async (id: string, from: Date, own?: string) => (await log(own).writes(id, from))[0];
 
 describe('the simulated activity log', () => {
   test('shows a write from its start to its end, some minutes later', async () => {
@@ -146,11 +158,23 @@ describe('the simulated activity log', () => {
   });
 });
 
+test('the event of a write says who made it, as the log does', async () => {
+  const event = async (vault: string, by?: string): Promise<unknown> => {
+    const client = new KeyVaultManagementClient(tenant.as(by), subscriptionId, tenant.options);
+    const properties = { tenantId, sku: { family: 'A', name: 'standard' } as const };
+    await throughTime(tenant, client.vaults.createOrUpdate('rg', vault, { location, properties }));
+    return tenant.events.find(({ subject }) => subject === vaultId(vault));
+  };
+  const caller = (sent: unknown) => readEvent({ id: 'an id', ...(sent as object) })?.data.caller;
+  expect(caller(await event('kv-one'))).toBe(operator().userPrincipalName);
+  expect(caller(await event('kv-two', ours().principalId))).toBe(ours().clientId);
+});
+
 describe('the latest write', () => {
   test('of somebody else is told with caller, time and operation', async () => {
     await put('kv-one');
     tenant.pass(10 * MINUTE);
-    expect(await log().latestWrite(vaultId('kv-one').toUpperCase(), began)).toEqual({
+    expect(await latestWrite(vaultId('kv-one').toUpperCase(), began)).toEqual({
       caller: operator().userPrincipalName,
       at: expect.stringMatching(/^2026-11-23T08:/),
       operation: 'Microsoft.KeyVault/vaults/write',
@@ -159,16 +183,16 @@ describe('the latest write', () => {
 
   test('is not known before Azure shows it, nor one from before the time asked about', async () => {
     await put('kv-one');
-    expect(await log().latestWrite(vaultId('kv-one'), began)).toBeUndefined();
+    expect(await latestWrite(vaultId('kv-one'), began)).toBeUndefined();
     tenant.pass(10 * MINUTE);
     const later = new Date(tenant.world.clock.now());
-    expect(await log().latestWrite(vaultId('kv-one'), later)).toBeUndefined();
+    expect(await latestWrite(vaultId('kv-one'), later)).toBeUndefined();
   });
 
   test('is never our own, one that failed, one that only read, or one to a neighbour of a similar name', async () => {
     await put('kv-one');
     tenant.pass(10 * MINUTE);
-    expect(await log(operator().principalId).latestWrite(vaultId('kv-one'), began)).toBeUndefined();
+    expect(await latestWrite(vaultId('kv-one'), began, operator().principalId)).toBeUndefined();
     const account = `${group}/providers/Microsoft.Storage/storageAccounts/stlog`;
     await tenant.call('PUT', `${account}?api-version=2025-06-01`, {
       location,
@@ -184,8 +208,27 @@ describe('the latest write', () => {
     expect((await put('kv-one', { ...vault, properties: { tenantId, unknown: true } })).status).toBe(400);
     await put('kv-one-more');
     tenant.pass(10 * MINUTE);
-    expect(await log().latestWrite(account, later)).toBeUndefined();
-    expect(await log().latestWrite(vaultId('kv-one'), later)).toBeUndefined();
+    expect(await latestWrite(account, later)).toBeUndefined();
+    expect(await latestWrite(vaultId('kv-one'), later)).toBeUndefined();
+  });
+
+  test('is not what lies in a group, nor a role on the resource: these are other things', async () => {
+    tenant.pass(10 * MINUTE);
+    const later = new Date(tenant.world.clock.now());
+    await put('kv-one');
+    tenant.pass(10 * MINUTE);
+    const latest = new Date(tenant.world.clock.now());
+    const assignments = `${vaultId('kv-one')}/providers/Microsoft.Authorization/roleAssignments`;
+    const roleDefinitionId = `/subscriptions/${subscriptionId}/providers/Microsoft.Authorization/roleDefinitions/4633458b-17de-408a-b874-0445c86b69e6`;
+    const role = { properties: { roleDefinitionId, principalId: ours().principalId } };
+    const id = `${assignments}/00000000-0000-4000-8000-000000000009`;
+    expect((await tenant.call('PUT', `${id}?api-version=2022-04-01`, role)).status).toBe(201);
+    tenant.pass(10 * MINUTE);
+    expect(await latestWrite(group, later)).toBeUndefined();
+    expect(await latestWrite(vaultId('kv-one'), latest)).toBeUndefined();
+    expect(await latestWrite(assignments, latest)).toMatchObject({
+      operation: 'Microsoft.Authorization/roleAssignments/write',
+    });
   });
 
   test('counts when it was to something below', async () => {
@@ -202,7 +245,7 @@ describe('the latest write', () => {
       properties: { addressPrefix: '10.0.9.0/24' },
     });
     tenant.pass(10 * MINUTE);
-    expect(await log().latestWrite(network, later)).toMatchObject({
+    expect(await latestWrite(network, later)).toMatchObject({
       operation: 'Microsoft.Network/virtualNetworks/subnets/write',
     });
   });

@@ -47,6 +47,18 @@ describe('who wrote a field', () => {
     expect(writerOf(found, difference(`${container}.image`))).toBeUndefined();
   });
 
+  test('is found through lists that the server knows by other fields than the name', () => {
+    const http = 'k:{"port":81,"protocol":"TCP"}';
+    const fieldsV1 = { 'f:spec': { 'f:ports': { [http]: { '.': {}, 'f:port': {} } } } };
+    const ports = [
+      { name: 'metrics', port: 9090, protocol: 'TCP' },
+      { name: 'http', port: 81, protocol: 'TCP' },
+    ];
+    const found = { ...object({ manager: 'kubectl', fieldsV1 }), spec: { ports } };
+    expect(writerOf(found, difference('spec.ports.http.port'))).toEqual({ name: 'kubectl' });
+    expect(writerOf(found, difference('spec.ports.metrics.port'))).toBeUndefined();
+  });
+
   test('is who owns the list or map that the field is part of as a whole', () => {
     const found = object({ manager: 'kubectl', fieldsV1: { 'f:spec': { 'f:selector': {} } } });
     expect(writerOf(found, difference('spec.selector.app'))).toEqual({ name: 'kubectl' });

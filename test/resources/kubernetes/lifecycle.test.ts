@@ -235,6 +235,43 @@ describe('kubernetes', () => {
     });
   });
 
+  test('a port with another number is put back, and ports that others added stay', async () => {
+    const reference = inNamespace('v1', 'Service', 'ollama');
+    const metrics = { name: 'metrics', port: 9090, targetPort: 9090, protocol: 'TCP' };
+    const http = { name: 'http', port: 11_435, targetPort: 'http', protocol: 'TCP' };
+    server.edit(reference, { spec: { ports: [http, metrics] } });
+    expect(await observe(ollamaService as unknown as AnyResource)).toMatchObject({
+      state: 'drifted',
+      differences: [
+        {
+          path: 'Service ollama: spec.ports.http.port',
+          ...{ wanted: 11_434, found: 11_435, by: { name: 'kubectl-edit' } },
+        },
+      ],
+    });
+    expect(await push(ollamaService as unknown as AnyResource)).toMatchObject({ state: 'ready' });
+    expect(await server.api.find(reference)).toMatchObject({
+      spec: { ports: [{ ...http, port: 11_434 }, metrics] },
+    });
+
+    const container = { spec: { template: { spec: { containers: [{ name: 'ollama' }] } } } };
+    const found = (await server.api.find(deployment('ollama'))) as unknown as typeof container;
+    const [first] = found.spec.template.spec.containers;
+    const ports = [{ name: 'http', containerPort: 99, protocol: 'TCP' }];
+    const sidecar = { name: 'sidecar', image: 'example.com/sidecar' };
+    server.edit(deployment('ollama'), {
+      spec: { template: { spec: { containers: [{ ...first, ports }, sidecar] } } },
+    });
+    await push(ollama as unknown as AnyResource);
+    expect(await server.api.find(deployment('ollama'))).toMatchObject({
+      spec: {
+        template: {
+          spec: { containers: [{ ports: [{ name: 'http', containerPort: 11_434 }] }, sidecar] },
+        },
+      },
+    });
+  });
+
   test('a setting that is no longer wished goes away, and one that somebody added stays', async () => {
     const reference = inNamespace('v1', 'ConfigMap', 'open-webui-config');
     await push(config as unknown as AnyResource, { webui: { config: { CUSTOM: 'x' } } });

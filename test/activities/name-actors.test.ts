@@ -1,0 +1,159 @@
+/** Who changed things in Azure: by the events that came, and by the simulated activity log where none did. */
+import { MonitorClient } from '@azure/arm-monitor';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { nameActors } from '../../src/activities/name-actors.ts';
+import { createActivityLog } from '../../src/clients/activity-log.ts';
+import type { Clients } from '../../src/clients/clients.ts';
+import type { DriftRecord } from '../../src/store/drift.ts';
+import type { EventRecord } from '../../src/store/inbox.ts';
+import type { Store } from '../../src/store/store.ts';
+import {
+  givenGroup,
+  location,
+  MINUTE,
+  openTenant,
+  subscriptionId,
+  type Tenant,
+  tenantId,
+} from '../cloud/arm/tenant.ts';
+import { minimalSpec } from '../spec/minimal-spec.ts';
+import { Azurite } from '../store/azurite.ts';
+
+let azurite: Azurite;
+let store: Store;
+let tenant: Tenant;
+let group: string;
+let name: string;
+let count = 0;
+/** Questions to the log. */
+let asked: number;
+beforeAll(async () => {
+  azurite = await Azurite.start();
+  store = azurite.openStore();
+});
+afterAll(() => azurite.dispose());
+beforeEach(async () => {
+  tenant = openTenant();
+  group = await givenGroup(tenant);
+  tenant.pass(10 * MINUTE);
+  asked = 0;
+  count += 1;
+  name = `chat-${count}`;
+  await store.putDeployment(name, minimalSpec, new Date(now()));
+});
+
+const now = (): number => tenant.world.clock.now();
+const iso = (at = now()): string => new Date(at).toISOString();
+const operator = () => tenant.world.settings.operator.userPrincipalName;
+const own = () => tenant.world.settings.controlPlane;
+const vaultId = (vault: string) => `${group}/providers/Microsoft.KeyVault/vaults/${vault}`;
+async function write(vault: string): Promise<void> {
+  const properties = { tenantId, sku: { family: 'A', name: 'standard' } };
+  const path = `${vaultId(vault)}?api-version=2026-02-01`;
+  expect((await tenant.call('PUT', path, { location, properties })).status).toBeLessThan(300);
+}
+const drifted = (more: Partial<DriftRecord> = {}): DriftRecord => ({
+  resource: 'azure/key-vault',
+  path: 'properties.publicNetworkAccess',
+  ...{ wanted: 'Enabled', found: 'Disabled', state: 'repaired', policy: 'repair', repairs: [] },
+  ...{ since: iso(), lastSeenAt: iso() },
+  ...{ lastAsAskedAt: iso(now() - 5 * MINUTE), resourceId: vaultId('kv-one') },
+  ...more,
+});
+const event = (id: string, more: Partial<EventRecord> = {}): EventRecord => ({
+  ...{ id, deployment: name, type: 'Microsoft.Resources.ResourceWriteSuccess', source: '', what: 'x' },
+  ...{ subject: vaultId('KV-One'), look: [], occurredAt: iso(now() - MINUTE), receivedAt: iso() },
+  ...{ outcome: 'ignored', caller: 'somebody@example.com' },
+  ...more,
+});
+
+async function nameThem(more: Partial<Clients> = {}): Promise<unknown> {
+  const ownNames = async () => [own().principalId, own().clientId];
+  const log = createActivityLog(new MonitorClient(tenant.as(), subscriptionId, tenant.options), ownNames);
+  const counting: typeof log = {
+    writes: (...question) => {
+      asked += 1;
+      return log.writes(...question);
+    },
+  };
+  const clients = { ownNames, activityLog: () => counting, ...more } as Partial<Clients> as Clients;
+  return nameActors(store, () => clients)({ deployment: name, now: now() });
+}
+const actors = async () => (await store.drift.list(name)).map(({ path, actor }) => [path, actor?.name]);
+const actor = async () => (await store.drift.list(name))[0]?.actor;
+
+describe('who made a change in Azure', () => {
+  test('is known once the activity log shows the write, and asked about until then', async () => {
+    await write('kv-one');
+    const at = iso();
+    tenant.pass(MINUTE);
+    await store.drift.put(name, [drifted()]);
+    await nameThem();
+    expect(await actor()).toBeUndefined();
+    tenant.pass(10 * MINUTE);
+    await nameThem();
+    expect(await actor()).toEqual({ name: operator(), how: 'activity-log', at });
+    await nameThem();
+    expect(asked).toBe(2);
+  });
+
+  test('is not whoever wrote before all was as asked, after the change was seen, or elsewhere', async () => {
+    await write('kv-one');
+    tenant.pass(6 * MINUTE);
+    await store.drift.put(name, [
+      drifted({ path: 'early', since: iso(now() - MINUTE), lastSeenAt: iso(now() - MINUTE) }),
+    ]);
+    tenant.pass(MINUTE);
+    await write('kv-one');
+    await write('kv-other');
+    tenant.pass(MINUTE);
+    await store.drift.put(name, [
+      drifted({ path: 'late' }),
+      drifted({ path: 'group', resource: 'azure/resource-group', resourceId: group }),
+    ]);
+    tenant.pass(10 * MINUTE);
+    await nameThem();
+    expect(new Map((await actors()) as [string, unknown][])).toEqual(
+      new Map<string, unknown>([
+        ['early', undefined],
+        ['late', operator()],
+        ['group', undefined],
+      ]),
+    );
+  });
+
+  test('is not asked about after an hour, nor of what is not in Azure', async () => {
+    await store.drift.put(name, [
+      drifted({ since: iso(now() - 61 * MINUTE) }),
+      { ...drifted(), path: 'elsewhere', resourceId: undefined } as unknown as DriftRecord,
+    ]);
+    await nameThem();
+    expect(asked).toBe(0);
+  });
+
+  test('is a failure told as data when the log does not answer', async () => {
+    await store.drift.put(name, [drifted()]);
+    const activityLog = () => ({ writes: () => Promise.reject(new Error('closed')) });
+    expect(await nameThem({ activityLog })).toMatchObject({ ok: false });
+  });
+
+  test('is who the latest event of the write names, and then nobody is asked', async () => {
+    await store.drift.put(name, [drifted()]);
+    for (const sent of [
+      event('older', { occurredAt: iso(now() - 3 * MINUTE), caller: 'another@example.com' }),
+      event('newest'),
+      event('after', { occurredAt: iso(now() + 1), caller: 'another@example.com' }),
+      event('before', { occurredAt: iso(now() - 6 * MINUTE), caller: 'another@example.com' }),
+      event('elsewhere', { subject: vaultId('kv-one-more'), caller: 'another@example.com' }),
+      event('ours', { occurredAt: iso(now() - 1), caller: own().clientId.toUpperCase() }),
+      event('nobody', { occurredAt: iso(now() - 1), caller: '' }),
+    ]) {
+      const { caller, ...rest } = sent;
+      await store.inbox.receiveEvent({ ...rest, ...(caller ? { caller } : {}) });
+    }
+    await nameThem();
+    const at = iso(now() - MINUTE);
+    expect(await actor()).toEqual({ name: 'somebody@example.com', how: 'event', at });
+    expect(asked).toBe(0);
+  });
+});
