@@ -66,8 +66,11 @@ const isInside = (resource: ResourceKey): boolean => resource.startsWith('kubern
  * only the record is gone; a tunnel without connections blames cloudflared. Whoever has looked at the thing itself is
  * believed first, and is not said to suffer from what others guess.
  */
-function isHearsay({ system, resource }: SourcedFinding): boolean {
+function isHearsay({ check, system, resource }: SourcedFinding): boolean {
   switch (system) {
+    case 'nodes':
+      // What the nodes themselves show of a pool that Azure knows more about.
+      return check === 'nodes-carry-pods';
     case 'site':
       return true;
     case 'tunnel':

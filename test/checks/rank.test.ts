@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { rank } from '../../src/checks/rank.ts';
+import { rank, type SourcedFinding } from '../../src/checks/rank.ts';
 import type { Finding, Severity } from '../../src/graph/finding.ts';
 import type { ResourceKey } from '../../src/graph/resource.ts';
 
@@ -55,6 +55,10 @@ describe('the rank of findings', () => {
       'name-unresolved',
     ]);
     expect(rank(stack, [stuck, crash], [])).toEqual([crash, { ...stuck, causedBy: 'azure/zone' }]);
+    const bare = { ...found('azure/zone', 'error', 'a-no-node'), system: 'nodes', check: 'nodes-carry-pods' };
+    const empty = { ...found('azure/zone', 'error', 'pool-empty'), system: 'nodes', check: 'node-pools' };
+    const nodes = [bare, empty] as readonly SourcedFinding[];
+    expect(rank(stack, nodes, []).map(({ id }) => id)).toEqual(['pool-empty', 'a-no-node']);
     const cut = { ...found('kubernetes/app', 'error', 'without-connections'), system: 'tunnel' } as const;
     expect(rank(stack, [cut, stuck], []).map(({ id }) => id)).toEqual(['unavailable', 'without-connections']);
   });

@@ -34,6 +34,7 @@ export const identityOnScaleSets: Check = {
     const nodeGroup = told(cluster.nodeResourceGroup, 'node resource group');
     const scaleSets = await scaleSetsOf(scope, nodeGroup);
     const id = told(identity.id, 'id of the identity');
+    const clientId = told(identity.clientId, 'client id of the identity');
     const settled = (pool: string | undefined): boolean =>
       !(cluster.agentPoolProfiles ?? []).some(
         ({ name: one, provisioningState }) =>
@@ -41,7 +42,7 @@ export const identityOnScaleSets: Check = {
       );
     // While AKS works on a pool the identity cannot be put on it yet.
     const lacking = scaleSets
-      .filter((scaleSet) => !holdsIdentity(scaleSet, id) && settled(poolOf(scaleSet)))
+      .filter((scaleSet) => !holdsIdentity(scaleSet, { id, clientId }) && settled(poolOf(scaleSet)))
       .flatMap((scaleSet) => (scaleSet.name ? [{ name: scaleSet.name, pool: poolOf(scaleSet) }] : []))
       .toSorted((one, other) => one.name.localeCompare(other.name));
     const findings: CheckFinding[] = blocked
@@ -70,7 +71,7 @@ export const identityOnScaleSets: Check = {
         resource: 'azure/node-identity',
         severity: 'error',
         what: `The identity ${name} is not on every scale set of the cluster.`,
-        evidence: `identity.userAssignedIdentities lacks it on ${list}.`,
+        evidence: `identity.userAssignedIdentities lacks it, or has an earlier one of its name, on ${list}.`,
         breaks,
         remedy: lacking
           .map((one) => `az vmss identity assign -g ${nodeGroup} -n ${one.name} --identities ${id}`)

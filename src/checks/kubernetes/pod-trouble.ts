@@ -222,7 +222,8 @@ async function crashOf(look: Look, pod: Pod, container: Container): Promise<PodT
   const end = lastState.terminated ?? state.terminated;
   if (!end) return undefined;
   // Between two waits it runs for a moment, and is no better for that.
-  const enough = isReady(pod) || state.waiting ? MANY_RESTARTS : 1;
+  const isHeldUp = state.waiting !== undefined && state.waiting.reason !== 'ContainerCreating';
+  const enough = isReady(pod) || isHeldUp ? MANY_RESTARTS : 1;
   const isLooping =
     state.waiting?.reason === 'CrashLoopBackOff' ||
     (restartCount >= enough && !isOlderThan(end.finishedAt, RECENT_MINUTES, scope.now));
@@ -269,13 +270,13 @@ async function restartsOf(look: Look, pod: Pod): Promise<PodTrouble | undefined>
 async function logOf(
   { api, namespace }: Look,
   { metadata }: Pod,
-  { name, state }: Container,
+  { name, state, lastState }: Container,
 ): Promise<string | undefined> {
   try {
     return await api.log(
       { namespace, name: metadata.name, container: name },
-      // While it waits or has ended, its last run is the one that the kubelet calls current.
-      { tailLines: 50, previous: state.running !== undefined },
+      // Also while it waits: by the time that the kubelet is asked, it may have been started once more.
+      { tailLines: 50, previous: state.running !== undefined || lastState.terminated !== undefined },
     );
   } catch (error) {
     if (error instanceof KubernetesError && error.status === 400) return undefined;

@@ -16,24 +16,44 @@ import { identity } from './identity.ts';
 const key = 'azure/node-identity';
 const LOOK_AGAIN_SECONDS = 10;
 
-export const holdsIdentity = (scaleSet: VirtualMachineScaleSet, identityId: string): boolean =>
-  Object.keys(scaleSet.identity?.userAssignedIdentities ?? {}).some(
-    (id) => id.toLowerCase() === identityId.toLowerCase(),
+interface Held {
+  readonly id: string;
+  readonly clientId: string;
+}
+
+const entryOf = (scaleSet: VirtualMachineScaleSet, identityId: string) =>
+  Object.entries(scaleSet.identity?.userAssignedIdentities ?? {}).find(
+    ([id]) => id.toLowerCase() === identityId.toLowerCase(),
   );
 
 /**
- * The PATCH that adds an identity. `type` must name everything there is to keep, or a system-assigned identity is
- * dropped; the values must be empty, for ids read before are refused (InvalidIdentityValues).
+ * An identity that was deleted stays listed under its id, and one that is made anew has the same id and is another: nodes
+ * answer "Identity not found" until it is taken off and put on again.
+ */
+const isStale = (scaleSet: VirtualMachineScaleSet, { id, clientId }: Held): boolean => {
+  const held = entryOf(scaleSet, id)?.[1]?.clientId;
+  return held !== undefined && held.toLowerCase() !== clientId.toLowerCase();
+};
+
+export const holdsIdentity = (scaleSet: VirtualMachineScaleSet, identity: Held): boolean =>
+  entryOf(scaleSet, identity.id) !== undefined && !isStale(scaleSet, identity);
+
+/**
+ * The PATCH that adds an identity, or first takes off the one that was there before it. `type` must name everything there
+ * is to keep, or a system-assigned identity is dropped; the values must be empty, for ids read before are refused
+ * (InvalidIdentityValues).
  */
 export function identityPatch(
   scaleSet: VirtualMachineScaleSet,
-  identityId: string,
+  identity: Held,
 ): VirtualMachineScaleSetUpdate {
   const hasSystem = scaleSet.identity?.type?.includes('SystemAssigned') ?? false;
+  // Null takes away, which the SDK's types do not know.
+  const value = isStale(scaleSet, identity) ? (null as never) : {};
   return {
     identity: {
       type: hasSystem ? 'SystemAssigned, UserAssigned' : 'UserAssigned',
-      userAssignedIdentities: { [identityId]: {} },
+      userAssignedIdentities: { [identity.id]: value },
     },
   };
 }
@@ -101,7 +121,7 @@ export const nodeIdentity = defineResource<
       const isSettled = provisioningState === 'Succeeded' || provisioningState === undefined;
       return !isSettled || (count !== 0 && !scaleSets.some((scaleSet) => poolOf(scaleSet) === name));
     });
-    const lacking = scaleSets.filter((scaleSet) => !holdsIdentity(scaleSet, deps.identity.id));
+    const lacking = scaleSets.filter((scaleSet) => !holdsIdentity(scaleSet, deps.identity));
     // While AKS works on a pool it refuses the PATCH, or undoes it at the end.
     const busy = lacking.find(
       ({ provisioningState }) => provisioningState === 'Updating' || provisioningState === 'Creating',
@@ -136,8 +156,8 @@ export const nodeIdentity = defineResource<
     if (seen.state === 'failed') throw fatal(seen.code, seen.message);
     const { nodeResourceGroup } = deps.cluster;
     for (const scaleSet of await scaleSetsOf(scope, nodeResourceGroup)) {
-      if (!scaleSet.name || holdsIdentity(scaleSet, deps.identity.id)) continue;
-      const patch = identityPatch(scaleSet, deps.identity.id);
+      if (!scaleSet.name || holdsIdentity(scaleSet, deps.identity)) continue;
+      const patch = identityPatch(scaleSet, deps.identity);
       await submitFor(
         scope,
         `${key}/${scaleSet.name}`,

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { holdsIdentity, identityPatch, obstacle } from '../../../src/resources/azure/node-identity.ts';
 
 const id = '/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/uai';
+const uai = { id, clientId: 'c' };
 const scaleSet = (identity?: object) => ({ location: 'eastasia', ...(identity ? { identity } : {}) });
 
 describe('azure/node-identity', () => {
@@ -16,7 +17,7 @@ describe('azure/node-identity', () => {
     ['a system identity', { type: 'SystemAssigned' }, 'SystemAssigned, UserAssigned'],
     ['both', { type: 'SystemAssigned, UserAssigned' }, 'SystemAssigned, UserAssigned'],
   ])('the PATCH keeps what is there: %s', (_, identity, type) => {
-    expect(identityPatch(scaleSet(identity), id)).toEqual({
+    expect(identityPatch(scaleSet(identity), uai)).toEqual({
       identity: { type, userAssignedIdentities: { [id]: {} } },
     });
   });
@@ -28,7 +29,7 @@ describe('azure/node-identity', () => {
         (others) => {
           const { identity } = identityPatch(
             scaleSet({ type: 'UserAssigned', userAssignedIdentities: others }),
-            id,
+            uai,
           );
           expect(Object.values(identity?.userAssignedIdentities ?? {})).toEqual([{}]);
         },
@@ -38,8 +39,17 @@ describe('azure/node-identity', () => {
 
   test('ids are recognised whatever their case', () => {
     const found = scaleSet({ userAssignedIdentities: { [id.toUpperCase()]: { principalId: 'p' } } });
-    expect(holdsIdentity(found, id)).toBe(true);
-    expect(holdsIdentity(found, `${id}2`)).toBe(false);
+    expect(holdsIdentity(found, uai)).toBe(true);
+    expect(holdsIdentity(found, { ...uai, id: `${id}2` })).toBe(false);
+  });
+
+  test('an identity that was deleted and made anew is taken off before it is put on', () => {
+    const earlier = { [id.toUpperCase()]: { principalId: 'p', clientId: 'earlier' } };
+    const found = scaleSet({ type: 'UserAssigned', userAssignedIdentities: earlier });
+    expect(holdsIdentity(found, uai)).toBe(false);
+    expect(identityPatch(found, uai).identity?.userAssignedIdentities).toEqual({ [id]: null });
+    const anew = scaleSet({ type: 'UserAssigned', userAssignedIdentities: { [id]: { clientId: 'C' } } });
+    expect(holdsIdentity(anew, uai)).toBe(true);
   });
 
   test('clusters whose nodes cannot hold it are refused in words', () => {

@@ -12,6 +12,14 @@ const pods = (name: string, spec: Json) => (hands: Hands) =>
 const container = (name: string, fields: object) => pods(name, { containers: [{ name, ...fields }] });
 const remove = (path: string) => (hands: Hands) => hands.cluster.remove(path);
 
+/** The claim that is mounted: each key of the storage account has one of its own. */
+async function shareClaim({ cluster }: Hands): Promise<string> {
+  const volumes = at(await cluster.get(`${deployments}/open-webui`), 'spec', 'template', 'spec', 'volumes');
+  const all = volumes as { persistentVolumeClaim?: { claimName: string } }[];
+  const [name = ''] = all.flatMap(({ persistentVolumeClaim: claim }) => claim?.claimName ?? []);
+  return name;
+}
+
 /** Takes the pods away that use a claim, and waits until it is gone. */
 async function emptied(hands: Hands, name: string, claim: string): Promise<void> {
   await scale(name, 0)(hands);
@@ -171,8 +179,8 @@ export const workloadLosses: readonly Fault[] = [
     what: 'Somebody has deleted the claim of the share',
     seed: 'Azure Files: PV bound to PVC',
     finding: 'kubernetes/data-volume claim-terminating',
-    break: remove(`${core}/persistentvolumeclaims/open-webui-data`),
-    beforeRepair: (hands) => emptied(hands, 'open-webui', 'open-webui-data'),
+    break: async (hands) => hands.cluster.remove(`${core}/persistentvolumeclaims/${await shareClaim(hands)}`),
+    beforeRepair: async (hands) => emptied(hands, 'open-webui', await shareClaim(hands)),
     mend: 'repair',
   },
 ];
