@@ -8,33 +8,35 @@ export interface StartedCheck {
   readonly since: Date;
 }
 
-/** At most one check of a deployment runs at a time. */
+/** At most one check of a deployment runs at a time; whoever joins one that waits for its turn has it begin. */
 export async function startCheck(
   client: DurableClient,
   deployment: string,
   now: Date,
 ): Promise<StartedCheck> {
-  const instanceId = `check-${deployment}`;
-  const input: CheckDeploymentInput = { deployment };
-  try {
-    await client.startNew('checkDeployment', { instanceId, input });
-    return { isNew: true, since: now };
-  } catch (error) {
-    // The host answers 409; the library wraps it in an error whose only trace of that is its text.
-    if (!(error instanceof Error && /status code: 409\b/.test(error.message))) throw error;
-    await hurry(client, instanceId);
-    const { createdTime } = await client.getStatus(instanceId);
-    return { isNew: false, since: new Date(createdTime) };
-  }
+  if (await begin(client, { deployment })) return { isNew: true, since: now };
+  const instanceId = instanceOf(deployment);
+  await hurry(client, instanceId);
+  const { createdTime } = await client.getStatus(instanceId);
+  return { isNew: false, since: new Date(createdTime) };
 }
 
 /** Begins a check that waits for its turn, unless there is one; see timers/check-all.ts. */
 export async function startCheckAt(client: DurableClient, deployment: string, at: Date): Promise<void> {
-  const input: CheckDeploymentInput = { deployment, notBefore: at.getTime() };
+  await begin(client, { deployment, notBefore: at.getTime() });
+}
+
+const instanceOf = (deployment: string): string => `check-${deployment}`;
+
+/** False where there is one already. */
+async function begin(client: DurableClient, input: CheckDeploymentInput): Promise<boolean> {
   try {
-    await client.startNew('checkDeployment', { instanceId: `check-${deployment}`, input });
+    await client.startNew('checkDeployment', { instanceId: instanceOf(input.deployment), input });
+    return true;
   } catch (error) {
-    if (!(error instanceof Error && /status code: 409\b/.test(error.message))) throw error;
+    // The host answers 409; the library wraps it in an error whose only trace of that is its text.
+    if (error instanceof Error && /status code: 409\b/.test(error.message)) return false;
+    throw error;
   }
 }
 
@@ -43,7 +45,7 @@ async function hurry(client: DurableClient, instanceId: string): Promise<void> {
   try {
     await client.raiseEvent(instanceId, CHECK_NOW, {});
   } catch (error) {
-    if (!(error instanceof Error && /40[4]|410|no instance|completed|finished/i.test(error.message)))
+    if (!(error instanceof Error && /404|410|no instance|completed|finished/i.test(error.message)))
       throw error;
   }
 }
