@@ -167,8 +167,9 @@ function startInnerServer(world: World, find: (host: string) => Service | undefi
     },
     { overrideGlobalObjects: false },
   );
+  // None of the clouds tells how long it keeps a connection (`Keep-Alive: timeout=…`), which undici would go by.
   const server = createServer(
-    { keepAliveTimeout: 120_000, requestTimeout: 0, headersTimeout: 0 },
+    { keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0 },
     (request, response) => void listener(request, response),
   );
   server.on('upgrade', (request, socket) => {

@@ -5,7 +5,7 @@ import type { Store } from '../store/store.ts';
 import type { Implementation } from './implementation.ts';
 import { loadStack } from './stack.ts';
 
-/** Tells the orchestrator which systems this deployment has, none of them before something of it stands. */
+/** Tells the orchestrator which systems this deployment has, none of them before it has been made for the first time. */
 export const describeChecks =
   (store: Store, checks: readonly Check[]): Implementation<Activities['describeChecks']> =>
   async ({ deployment }) => {
@@ -14,7 +14,8 @@ export const describeChecks =
         loadStack(store, deployment),
         store.lastLook(deployment),
       ]);
-      if (!looks.some(({ state }) => state === 'ready')) return { ok: true, systems: [] };
+      const stands = looks.some(({ state }) => state === 'ready');
+      if (!stands || (await isBeingMade(store, deployment))) return { ok: true, systems: [] };
       const wanted = checks.filter((check) => check.isWanted?.({ spec, names }) ?? true);
       return {
         ok: true,
@@ -24,3 +25,15 @@ export const describeChecks =
       return { ok: false, failure: toFailure(error) };
     }
   };
+
+/** More than one may be under way when the spec was changed before all of it was there. */
+const FIRST_OPERATIONS = 5;
+
+/** Everything that is not there yet would be a finding, and everybody would be told. One that fails is over, too. */
+async function isBeingMade(store: Store, deployment: string): Promise<boolean> {
+  if ((await store.health.checks(deployment)).length > 0) return false;
+  const operations = await store.listOperations(deployment, FIRST_OPERATIONS);
+  return (
+    operations.length > 0 && operations.every(({ state }) => state === 'accepted' || state === 'running')
+  );
+}

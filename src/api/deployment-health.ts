@@ -45,8 +45,7 @@ export async function loadHealth(
   );
   const findings = ranked.filter(({ severity }) => severity !== 'info');
   const checkedAt = checks.map((check) => check.checkedAt).toSorted()[0];
-  const isProvisioned = resources.some(({ state }) => state === 'ready');
-  const unknown = whyUnknown(isProvisioned, checkedAt, now.getTime() - staleAfterMilliseconds);
+  const unknown = whyUnknown(resources, checkedAt, now.getTime() - staleAfterMilliseconds);
   return {
     ...(unknown === undefined ? judge(checks, findings) : { status: 'unknown', why: unknown }),
     ...(checkedAt === undefined ? {} : { checkedAt }),
@@ -57,11 +56,16 @@ export async function loadHealth(
 }
 
 function whyUnknown(
-  isProvisioned: boolean,
+  resources: readonly { readonly state: string }[],
   checkedAt: string | undefined,
   staleBefore: number,
 ): string | undefined {
-  if (checkedAt === undefined) return isProvisioned ? 'not checked yet' : 'not provisioned yet';
+  if (checkedAt === undefined) {
+    if (!resources.some(({ state }) => state === 'ready')) return 'not provisioned yet';
+    return resources.every(({ state }) => state === 'ready')
+      ? 'not checked yet'
+      : 'not checked before its first operation has ended';
+  }
   return Date.parse(checkedAt) < staleBefore ? 'not checked for too long' : undefined;
 }
 

@@ -7,7 +7,7 @@ import { getFleetHealth, getHealth, postCheck } from '../../src/api/health.ts';
 import { getReady } from '../../src/api/ready.ts';
 import type { Check, CheckFinding } from '../../src/checks/check.ts';
 import type { Clients } from '../../src/clients/clients.ts';
-import type { Store } from '../../src/store/store.ts';
+import type { StepRecord, Store } from '../../src/store/store.ts';
 import { call } from '../api/requests.ts';
 import { minimalSpec } from '../spec/minimal-spec.ts';
 import { Azurite } from '../store/azurite.ts';
@@ -46,22 +46,16 @@ beforeEach(async () => {
   await store.putDeployment(name, minimalSpec, new Date(START));
 });
 
-const stand = (): Promise<void> =>
-  store.recordSteps(
-    name,
-    [],
-    [
-      {
-        key: 'azure/resource-group',
-        title: 't',
-        ordinal: 0,
-        state: 'ready',
-        did: 'nothing',
-        looks: 1,
-        waitsFor: [],
-      },
-    ],
-  );
+const step = (key: StepRecord['key'], ordinal: number, state: StepRecord['state']): StepRecord => ({
+  key,
+  title: 't',
+  ordinal,
+  state,
+  did: 'nothing',
+  looks: 1,
+  waitsFor: [],
+});
+const stand = (): Promise<void> => store.recordSteps(name, [], [step('azure/resource-group', 0, 'ready')]);
 
 /** A round of these checks, as the orchestration makes it. None of them asks a cloud. */
 async function round(checks: readonly Check[], at: number): Promise<void> {
@@ -114,6 +108,27 @@ describe('checks', () => {
     });
   });
 
+  test('wait for the first operation to end, whether well or not, and for no other', async () => {
+    const describing = describeChecks(store, finds());
+    const begin = (id: string) =>
+      store.createOperation({
+        id,
+        deployment: name,
+        kind: 'provision',
+        cause: { kind: 'request', what: 'it was asked for' },
+        revision: 1,
+        requestedAt: iso(0),
+      });
+    await begin(`${name}-1`);
+    await stand();
+    expect(await describing({ deployment: name })).toEqual({ ok: true, systems: [] });
+    await store.recordOutcome(`${name}-1`, { state: 'failed', at: iso(1) });
+    expect(await describing({ deployment: name })).toEqual({ ok: true, systems: ['database'] });
+    await round(finds(), 1);
+    await begin(`${name}-2`);
+    expect(await describing({ deployment: name })).toEqual({ ok: true, systems: ['database'] });
+  });
+
   test('wait until something of the deployment stands', async () => {
     const describing = describeChecks(store, finds());
     expect(await describing({ deployment: name })).toEqual({ ok: true, systems: [] });
@@ -164,7 +179,15 @@ describe('a finding', () => {
 describe('the health API', () => {
   test('goes from unknown to healthy to failing, and back to unknown when nobody checks', async () => {
     expect((await health(0)).body).toMatchObject({ status: 'unknown', why: 'not provisioned yet' });
+    const cluster = (state: StepRecord['state']) =>
+      store.recordSteps(name, [], [step('azure/cluster', 1, state)]);
     await stand();
+    await cluster('waiting');
+    expect((await health(0)).body).toMatchObject({
+      status: 'unknown',
+      why: 'not checked before its first operation has ended',
+    });
+    await cluster('ready');
     expect((await health(0)).body).toMatchObject({ status: 'unknown', why: 'not checked yet' });
     await round(finds(), 0);
     expect((await health(1)).body).toMatchObject({ status: 'healthy', checkedAt: iso(0), findings: [] });

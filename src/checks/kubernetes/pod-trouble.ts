@@ -10,6 +10,7 @@ import { isReady, type Pod, podsOf } from '../../resources/kinds/pods.ts';
 import type { CheckScope } from '../check.ts';
 import { isOlderThan, quoted } from './cluster.ts';
 import { type Warning, warningsIn } from './events.ts';
+import { putDownTo } from './foreign-template.ts';
 import { blameOf, lastWordsOf } from './last-words.ts';
 
 export interface PodTrouble {
@@ -58,7 +59,8 @@ export async function troubleInPods(
   const look: Look = { scope, api, namespace, resource, warningsOf };
   const found = new Map<string, PodTrouble>();
   for (const pod of [...current, ...older]) {
-    const trouble = isReady(pod) ? await restartsOf(look, pod) : await troubleOf(look, pod);
+    const seen = isReady(pod) ? await restartsOf(look, pod) : await troubleOf(look, pod);
+    const trouble = seen && putDownTo(deployment, resource, seen);
     if (trouble && !found.has(`${trouble.resource} ${trouble.id}`))
       found.set(`${trouble.resource} ${trouble.id}`, trouble);
   }

@@ -14,11 +14,7 @@ const entrySchema = z.object({
   fieldsV1: z.record(z.string(), z.unknown()),
 });
 
-export function writerOf(
-  object: KubernetesObject,
-  { path, found }: Difference,
-): NonNullable<Difference['by']> | undefined {
-  if (found === null) return undefined;
+export function writerOf(object: KubernetesObject, path: string): NonNullable<Difference['by']> | undefined {
   const [newest] = (object.metadata.managedFields ?? [])
     .flatMap((entry) => entrySchema.safeParse(entry).data ?? [])
     .filter(({ manager, fieldsV1 }) => manager !== fieldManager && owns(fieldsV1, path, object))

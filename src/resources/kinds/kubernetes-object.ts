@@ -224,7 +224,7 @@ export function differencesOf(wanted: KubernetesObject, found: KubernetesObject 
   const subject = describe(wanted);
   if (!found) return [{ path: subject, wanted: 'present', found: null }];
   return differences(byName(wanted), byName(found), sameToKubernetes).map((difference) => {
-    const by = writerOf(found, difference);
+    const by = difference.found === null ? undefined : writerOf(found, difference.path);
     return { ...difference, path: `${subject}: ${difference.path}`, ...(by ? { by } : {}) };
   });
 }

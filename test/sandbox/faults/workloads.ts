@@ -31,14 +31,11 @@ async function emptied(hands: Hands, name: string, claim: string): Promise<void>
   while (await isThere()) await new Promise((resolve) => setTimeout(resolve, 250));
 }
 
-/** Of Open WebUI before somebody tried another. */
-let goodImage: Json;
-
 export const workloadFaults: readonly Fault[] = [
   {
     what: 'An image is not in the registry',
     seed: 'Pods not starting: image pull errors',
-    finding: 'azure/images cloudflared-image-missing',
+    finding: 'kubernetes/cloudflared cloudflared-image-missing',
     break: container('cloudflared', { image: `${registry}/cloudflared:v9` }),
     mend: 'repair',
   },
@@ -47,29 +44,27 @@ export const workloadFaults: readonly Fault[] = [
     seed: 'Usage 9: logs',
     finding: 'kubernetes/open-webui open-webui-crashes',
     break: async (hands) => {
-      const containers = ['spec', 'template', 'spec', 'containers', 0, 'image'] as const;
-      goodImage = at(await hands.cluster.get(`${deployments}/open-webui`), ...containers);
       await pushImage(hands.sample.clouds, {
         ...{ host: registry, repository: 'open-webui', tag: 'by-hand' },
         ...{ software: 'open-webui', label: 'by-hand', behaviour: 'crashes' },
       });
       await container('open-webui', { image: `${registry}/open-webui:by-hand` })(hands);
     },
-    mend: (hands) => container('open-webui', { image: goodImage })(hands),
+    mend: 'repair',
   },
   {
     what: 'Ollama asks for more memory than a node has',
     seed: 'Pods not starting: resources and node capacity',
     finding: 'kubernetes/ollama ollama-insufficient-memory',
     break: container('ollama', { resources: { requests: { memory: '64Gi' }, limits: { memory: '64Gi' } } }),
-    mend: container('ollama', { resources: { requests: { memory: '3Gi' }, limits: { memory: '4Gi' } } }),
+    mend: 'repair',
   },
   {
     what: 'cloudflared asks for a node that there is none of',
     seed: 'Pods not starting: resources and node capacity',
     finding: 'kubernetes/cloudflared cloudflared-no-matching-node',
     break: pods('cloudflared', { nodeSelector: { platform: 'elsewhere' } }),
-    mend: pods('cloudflared', { nodeSelector: { platform: 'open-webui' } }),
+    mend: 'repair',
   },
   {
     what: 'Open WebUI is scaled to nothing',
