@@ -4,13 +4,12 @@
  * because one sandbox serves all of it.
  */
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CloudClient } from '../../sandbox/cloud-client.ts';
 import { Operator } from '../../sandbox/operator.ts';
 import { kubectl } from '../kubectl.ts';
+import { runTimer } from './run-timer.ts';
 import { callsSince, type Sample, sampleName, startSample } from './sample.ts';
 
 const SUBSCRIPTION = '/subscriptions/50b5c419-0000-4000-8000-000000000001';
@@ -154,15 +153,7 @@ describe('the identity on the nodes', () => {
 
   const startSweep = async (): Promise<string | undefined> => {
     const { sweptAt } = await deployment();
-    const { masterKey } = JSON.parse(readFileSync(join(sample.sandbox.directory, 'keys.json'), 'utf8')) as {
-      masterKey: string;
-    };
-    const answer = await fetch(`${sample.sandbox.endpoints.functions}/admin/functions/sweep`, {
-      method: 'POST',
-      headers: { 'x-functions-key': masterKey, 'content-type': 'application/json' },
-      body: '{}',
-    });
-    expect(answer.status).toBeLessThan(300);
+    await runTimer(sample, 'sweep');
     return sweptAt;
   };
   const swept = (before: string | undefined) =>

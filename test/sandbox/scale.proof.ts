@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeDirectory } from '../a-directory.ts';
+import { runTimer } from './run-timer.ts';
 import {
   callsSince,
   isMutation,
@@ -157,17 +158,6 @@ describe('one app with many deployments', () => {
       .toBe(0);
   }
 
-  const startTimer = async (name: string): Promise<void> => {
-    const keys = readFileSync(join(sample.sandbox.directory, 'keys.json'), 'utf8');
-    const { masterKey } = JSON.parse(keys) as { masterKey: string };
-    const answer = await fetch(`${sample.sandbox.endpoints.functions}/admin/functions/${name}`, {
-      method: 'POST',
-      headers: { 'x-functions-key': masterKey, 'content-type': 'application/json' },
-      body: '{}',
-    });
-    expect(answer.status).toBeLessThan(300);
-  };
-
   const historyOf = async (instance: string): Promise<{ status: string; events: number }> => {
     const ready = readFileSync(join(sample.sandbox.directory, 'host.ready.json'), 'utf8');
     const { systemKeys } = JSON.parse(ready) as { systemKeys: { durabletask_extension: string } };
@@ -189,7 +179,7 @@ describe('one app with many deployments', () => {
     const before = new Map<string, string | undefined>();
     for (const name of wanted) before.set(name, await at(name));
     const began = performance.now();
-    await startTimer(timer);
+    await runTimer(sample, timer);
     for (const name of wanted) {
       await expect.poll(() => at(name), { timeout: 30 * MINUTE, interval: 500 }).not.toBe(before.get(name));
     }

@@ -1,7 +1,6 @@
 /** Sweeps asked for by hand, as an administrator of the functions host can, and when a sandbox has come to rest after one. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect } from 'vitest';
+import { runTimer } from './run-timer.ts';
 import { callsSince, type RecordedCall, type Sample, sampleName } from './sample.ts';
 
 /** Real milliseconds without a call after which nothing is thought to be under way. */
@@ -31,18 +30,6 @@ export async function quiet(sample: Sample): Promise<void> {
 const sweptAt = async (sample: Sample): Promise<string | undefined> =>
   ((await sample.api.deployment(sampleName)) as { sweptAt?: string }).sweptAt;
 
-async function ask(sample: Sample): Promise<void> {
-  const { masterKey } = JSON.parse(readFileSync(join(sample.sandbox.directory, 'keys.json'), 'utf8')) as {
-    masterKey: string;
-  };
-  const answer = await fetch(`${sample.sandbox.endpoints.functions}/admin/functions/sweep`, {
-    method: 'POST',
-    headers: { 'x-functions-key': masterKey, 'content-type': 'application/json' },
-    body: '{}',
-  });
-  expect(answer.status).toBeLessThan(300);
-}
-
 /** Has everything looked at, and waits until that and all that follows of it is over. */
 export async function sweep(sample: Sample): Promise<void> {
   const before = await sweptAt(sample);
@@ -50,7 +37,7 @@ export async function sweep(sample: Sample): Promise<void> {
   const isSwept = async (): Promise<boolean> => {
     if ((await sweptAt(sample)) !== before) return true;
     if (performance.now() - asked > ASK_AGAIN) {
-      await ask(sample);
+      await runTimer(sample, 'sweep');
       asked = performance.now();
     }
     return false;

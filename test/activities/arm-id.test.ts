@@ -1,0 +1,61 @@
+import { describe, expect, test } from 'vitest';
+import { armIdOf } from '../../src/activities/arm-id.ts';
+import type { Outputs, ResourceKey } from '../../src/graph/resource.ts';
+
+const subscriptionId = '0b1f6471-1bf0-4dda-aec3-cb9272f09590';
+const group = `/subscriptions/${subscriptionId}/resourceGroups/rg/providers`;
+const server = `${group}/Microsoft.DBforPostgreSQL/flexibleServers/psql`;
+const zone = (name: string) => `${group}/Microsoft.Network/privateDnsZones/privatelink.${name}`;
+
+const idOf = (
+  key: ResourceKey,
+  path: string,
+  outputs: Outputs = {},
+  dependencies: Readonly<Partial<Record<ResourceKey, Outputs>>> = {},
+) => armIdOf(key, { path, outputs, dependencies, subscriptionId });
+
+describe('what the activity log calls a thing', () => {
+  test('is the id that its resource tells', () => {
+    expect(idOf('azure/postgres-server', 'sku.name', { id: server })).toBe(server);
+  });
+
+  test('is of the zone that the difference is about', () => {
+    const outputs = {
+      fileZoneId: zone('file.core.windows.net'),
+      postgresZoneId: zone('postgres.database.azure.com'),
+    };
+    const link = 'privatelink.postgres.database.azure.com: properties.virtualNetwork.id';
+    expect(idOf('azure/private-dns-zones', link, outputs)).toBe(outputs.postgresZoneId);
+    expect(idOf('azure/private-dns-zones', 'tags.owner', outputs)).toBeUndefined();
+  });
+
+  test('is put together for what stands below another', () => {
+    const known = { 'azure/postgres-server': { id: server } };
+    expect(idOf('azure/postgres-parameters', 'max_connections', {}, known)).toBe(
+      `${server}/configurations/max_connections`,
+    );
+    expect(idOf('azure/postgres-database', 'charset', { name: 'openwebui' }, known)).toBe(
+      `${server}/databases/openwebui`,
+    );
+    expect(idOf('azure/vault-roles', 'x', {}, { 'azure/key-vault': { id: `${group}/v` } })).toBe(
+      `${group}/v/providers/Microsoft.Authorization/roleAssignments`,
+    );
+  });
+
+  test('is of the scale set that lacks the identity', () => {
+    const known = { 'azure/cluster': { nodeResourceGroup: 'MC_rg' } };
+    expect(idOf('azure/node-identity', 'aks-user-vmss.identity', {}, known)).toBe(
+      `/subscriptions/${subscriptionId}/resourceGroups/MC_rg/providers/Microsoft.Compute/virtualMachineScaleSets/aks-user-vmss`,
+    );
+  });
+
+  test('is not known as long as what it stands below is not, and of what Azure does not keep', () => {
+    expect(idOf('azure/postgres-parameters', 'max_connections')).toBeUndefined();
+    expect(idOf('azure/node-identity', 'aks-user-vmss.identity')).toBeUndefined();
+    expect(
+      idOf('azure/file-share', 'shareQuota', { name: '' }, { 'azure/storage-account': { id: group } }),
+    ).toBeUndefined();
+    expect(idOf('azure/postgres-server', 'sku.name', { id: 'psql' })).toBeUndefined();
+    expect(idOf('kubernetes/ollama', 'spec', { id: server })).toBeUndefined();
+  });
+});
