@@ -3,21 +3,13 @@
  * subscription, so that they share what the Resource Manager grants. They are provisioned with the clock sped up; what is
  * measured runs in real time, where a second of the clouds' limits is a second.
  */
-import { readFileSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { makeDirectory } from '../a-directory.ts';
+import { HostHeap } from './host-heap.ts';
 import { runTimer } from './run-timer.ts';
-import {
-  callsSince,
-  isMutation,
-  type RecordedCall,
-  root,
-  type Sample,
-  sampleSpec,
-  startSample,
-} from './sample.ts';
+import { callsSince, isMutation, type RecordedCall, type Sample, sampleSpec, startSample } from './sample.ts';
 
 const SIZES = (process.env['SCALE'] ?? '1,10,100').split(',').map(Number);
 /** A kept directory is gone on with: a hundred stacks take half an hour, and several on a busy machine. */
@@ -91,24 +83,20 @@ interface Figures {
 
 describe('one app with many deployments', () => {
   let sample: Sample;
-  let heapLog: string;
+  const hostHeap = new HostHeap();
   const table: Figures[] = [];
 
   beforeAll(async () => {
-    heapLog = join(makeDirectory('heap-log-'), 'heap');
     sample = await startSample({
       speed: SPEED,
       ...(KEPT === undefined ? {} : { directory: KEPT }),
-      settings: {
-        NODE_OPTIONS: `--import ${join(root, 'test', 'sandbox', 'heap-log.ts')}`,
-        HEAP_LOG: heapLog,
-      },
+      settings: hostHeap.settings,
     });
   }, 2 * MINUTE);
   afterAll(async () => {
     console.log(table.map(lineOf).join('\n'));
     await sample?.stop();
-    rmSync(dirname(heapLog), { recursive: true, force: true });
+    hostHeap.dispose();
   });
 
   const get = async <T>(path: string): Promise<T> => {
@@ -169,7 +157,7 @@ describe('one app with many deployments', () => {
 
   async function measure(what: Figures['what'], wanted: readonly string[]): Promise<Figures> {
     const { next } = await callsSince(sample, Number.MAX_SAFE_INTEGER);
-    const linesBefore = hostMemory().length;
+    const memoryBefore = hostHeap.all().length;
     const timer = what === 'check' ? 'checkAll' : 'sweep';
     const instance = what === 'check' ? 'check' : 'deployment';
     const at = async (name: string): Promise<string | undefined> => {
@@ -193,7 +181,7 @@ describe('one app with many deployments', () => {
     }
     const { calls } = await callsSince(sample, next);
     const own = calls.filter(ours);
-    const samples = hostMemory().slice(linesBefore);
+    const samples = hostHeap.all().slice(memoryBefore);
     const perDeployment = Object.fromEntries(
       Object.entries(Object.groupBy(own, ({ service }) => service)).map(([service, some = []]) => [
         service,
@@ -209,20 +197,10 @@ describe('one app with many deployments', () => {
       refused: calls.filter(({ status }) => status === 429).length,
       writes: own.filter(isMutation).length,
       heap: Math.max(...samples.map(({ heap }) => heap)),
-      memory: Math.max(...samples.map(({ memory }) => memory)),
+      memory: Math.max(...samples.map((memory) => memory.process)),
       history,
     };
   }
-
-  /** Bytes, in order of time. */
-  const hostMemory = (): readonly { readonly heap: number; readonly memory: number }[] =>
-    readFileSync(heapLog, 'utf8')
-      .trimEnd()
-      .split('\n')
-      .map((line) => {
-        const [heap = 0, memory = 0] = line.split(' ').map(Number);
-        return { heap, memory };
-      });
 
   /** Those that are not healthy, and why; nothing is healthy by default. */
   async function unhealthy(wanted: readonly string[]): Promise<readonly object[]> {
