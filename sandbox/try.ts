@@ -18,6 +18,7 @@ const usage = `npm run try -- WHAT [options]
   push-image      another image of Open WebUI under the tag that the deployment follows
     --bad         one that crashes when it starts
     --tag TAG     under another tag
+  stop-database   PostgreSQL is stopped, as nobody should: health finds it, and the next sweep starts it again
   --name NAME     name of the deployment (default open-webui)
   --directory DIR where the sandbox keeps its state (default .sandbox)`;
 
@@ -71,7 +72,19 @@ const errands: Readonly<Record<string, (errand: Errand) => Promise<readonly stri
         : 'To watch: it is deployed by its digest, with one replica first for the database, then the rest.',
     ];
   },
+  'stop-database': async ({ operator, name }) => {
+    const server = await operator.find(name, 'Microsoft.DBforPostgreSQL/flexibleServers');
+    await operator.stopDatabase(server.id);
+    return [
+      `The PostgreSQL server ${server.name} is being stopped. No event tells of that.`,
+      "To watch: within some minutes of the clouds' time health names it as the root of what fails, with the call that",
+      'repairs it; whether or not you make that call, the sweep starts it again within half an hour.',
+    ];
+  },
 };
+
+/** Where there is more to see of it than in the list of events; that is where most of them show. */
+const where: Readonly<Record<string, string>> = { 'stop-database': 'health' };
 
 const deploymentSchema = z.object({
   spec: z.object({
@@ -165,7 +178,7 @@ async function main(args: readonly string[]): Promise<number> {
     });
     console.log(said.join('\n'));
     console.log(
-      `The terminal of npm start shows it; so does ${endpoints.functions}/api/deployments/${values.name}/events.`,
+      `The terminal of npm start shows it; so does ${endpoints.functions}/api/deployments/${values.name}/${where[what] ?? 'events'}.`,
     );
     return 0;
   } finally {

@@ -38,7 +38,8 @@ const clientsFor = (subscriptionId: string): Clients => {
 
 const wake = createWaker((context, deployment) => wakeRun(df.getClient(context), deployment));
 
-registerApi({ store, wake, clientsFor });
+const staleAfterMilliseconds = staleAfter(config.checkSchedule);
+registerApi({ store, wake, clientsFor, staleAfterMilliseconds });
 app.eventGrid('receiveEvent', {
   extraInputs: [df.input.durableClient()],
   handler: receiveEvent(store, wake),
@@ -46,7 +47,7 @@ app.eventGrid('receiveEvent', {
 const check = (context: InvocationContext, deployment: string): Promise<StartedCheck> =>
   startCheck(df.getClient(context), deployment, new Date());
 registerHealth(
-  { store, startCheck: check, staleAfterMilliseconds: staleAfter(config.checkSchedule) },
+  { store, startCheck: check, staleAfterMilliseconds },
   {
     conditions: {
       store: () => store.check(),

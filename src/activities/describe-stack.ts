@@ -24,10 +24,14 @@ export const describeStack =
     }
   };
 
-/** What each resource told when it was last found ready. */
+/** What each resource told that was ready when it was last looked at. */
 export const knownLooks = (looks: readonly StepRecord[]): KnownLooks =>
+  lastReadyLooks(looks.filter(({ state }) => state === 'ready'));
+
+/** What each resource told when it was last found ready, whatever it has been since. */
+export const lastReadyLooks = (looks: readonly StepRecord[]): KnownLooks =>
   Object.fromEntries(
-    looks.flatMap(({ key, state, outputs, readyAt, seenAt = readyAt }) =>
-      state === 'ready' && outputs && seenAt ? [[key, { outputs, readyAt: Date.parse(seenAt) }]] : [],
+    looks.flatMap(({ key, outputs, readyAt, seenAt = readyAt }) =>
+      outputs && seenAt ? [[key, { outputs, readyAt: Date.parse(seenAt) }]] : [],
     ),
   );

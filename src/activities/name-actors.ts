@@ -3,6 +3,7 @@
  * does. That shows a write only minutes later, so a change whose actor is not known yet is asked about again after the
  * next looks, for an hour.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { isOneOf, isPartOf } from '../clients/activity-log.ts';
 import type { Clients } from '../clients/clients.ts';
 import { toFailure } from '../clients/cloud-failure.ts';
@@ -20,6 +21,7 @@ const MOST_QUESTIONS = 20;
 const RECENT_EVENTS = 200;
 
 type Nameless = DriftRecord & { readonly resourceId: string };
+type Named = DriftRecord & { readonly actor: DriftActor };
 
 export const nameActors =
   (store: Store, clientsFor: (subscriptionId: string) => Clients): Implementation<Activities['nameActors']> =>
@@ -29,8 +31,9 @@ export const nameActors =
       const parsed = record && parseSpec(deployment, record.spec);
       if (!parsed?.ok) return { ok: true };
       const nameless = (await store.drift.list(deployment)).flatMap((drift): Nameless[] => {
-        const { actor, resourceId, since } = drift;
-        const isAsked = actor === undefined && resourceId !== undefined && Date.parse(since) > now - HOUR;
+        const { actor, resourceId, since, foundSince = since } = drift;
+        const isAsked =
+          actor === undefined && resourceId !== undefined && Date.parse(foundSince) > now - HOUR;
         return isAsked ? [{ ...drift, resourceId }] : [];
       });
       if (nameless.length === 0) return { ok: true };
@@ -38,7 +41,7 @@ export const nameActors =
       const own = await clients.ownNames();
       const events = await store.inbox.events(deployment, RECENT_EVENTS);
       const told = named(nameless, (drift) => actorIn(events, drift, own));
-      await store.drift.put(deployment, told);
+      await enter(store, deployment, told);
 
       const rest = nameless.filter(({ resource, path }) => !told.some((known) => is(known, resource, path)));
       const byId = Map.groupBy(rest, ({ resourceId }) => resourceId);
@@ -49,7 +52,7 @@ export const nameActors =
           const write = writes.find(({ at }) => mayHaveMade(drift, at));
           return write && { name: write.caller, how: 'activity-log', at: write.at };
         });
-        await store.drift.put(deployment, logged);
+        await enter(store, deployment, logged);
       }
       return { ok: true };
     } catch (error) {
@@ -57,13 +60,22 @@ export const nameActors =
     }
   };
 
+/** Into the records as they are by now: what the log takes long to tell may be about a value that is another since. */
+async function enter(store: Store, deployment: string, known: readonly Named[]): Promise<void> {
+  for (const { resource, path, found, actor } of known) {
+    await store.drift.change(deployment, resource, path, (drift) =>
+      drift.actor === undefined && isDeepStrictEqual(drift.found, found) ? { ...drift, actor } : undefined,
+    );
+  }
+}
+
 const is = (drift: DriftRecord, resource: DriftRecord['resource'], path: string): boolean =>
   drift.resource === resource && drift.path === path;
 
 const named = (
   records: readonly Nameless[],
   actorOf: (drift: Nameless) => DriftActor | undefined,
-): readonly DriftRecord[] =>
+): readonly Named[] =>
   records.flatMap((drift) => {
     const actor = actorOf(drift);
     return actor ? [{ ...drift, actor }] : [];

@@ -7,7 +7,12 @@ import type { Clients } from '../clients/clients.ts';
 import { toFailure } from '../clients/cloud-failure.ts';
 import { retryable } from '../graph/failure.ts';
 import type { Dependencies, DependencyOutputs, Observed, Outputs, ResourceKey } from '../graph/resource.ts';
-import type { Activities, Did, ReconcileResult } from '../orchestrations/activities.ts';
+import {
+  type Activities,
+  type Did,
+  type ReconcileResult,
+  SNAPSHOT_MILLISECONDS,
+} from '../orchestrations/activities.ts';
 import type { Scope } from '../resources/scope.ts';
 import type { Store } from '../store/store.ts';
 import { holdBack } from './drift.ts';
@@ -18,9 +23,6 @@ import { type Asked, wishOf } from './wish.ts';
 
 /** Beyond this the activity gives the call up and the orchestration looks again; work already begun is found then. */
 const LONGEST_MILLISECONDS = 60_000;
-
-/** How old what a sweep reads may be. The next sweep sees what this one has missed. */
-const SNAPSHOT_MILLISECONDS = 60_000;
 
 export const reconcileResource =
   (

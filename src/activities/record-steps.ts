@@ -39,7 +39,7 @@ export const recordSteps =
           : [...failed, ...notices].map((notice) => sinceWhen(step.key, notice, before));
         return {
           // What reads the last look meanwhile, the door for events for one, is not to know less than before.
-          ...(isUndecided(step) && last?.outputs ? { outputs: last.outputs } : {}),
+          ...(last?.outputs ? { outputs: last.outputs } : {}),
           // Whatever has become of it since, that is what it was last asked for and found as, and when.
           ...(last?.wish === undefined ? {} : { wish: last.wish }),
           ...(last?.seenAt === undefined ? {} : { seenAt: last.seenAt }),

@@ -3,11 +3,12 @@
  * was asked of it unknown, and nothing else.
  */
 import type { Check, CheckFinding, CheckScope } from '../checks/check.ts';
+import { repairCall } from '../checks/repair.ts';
 import type { Clients } from '../clients/clients.ts';
 import { toFailure } from '../clients/cloud-failure.ts';
 import type { Activities, CheckResult } from '../orchestrations/activities.ts';
 import type { Store } from '../store/store.ts';
-import { knownLooks } from './describe-stack.ts';
+import { lastReadyLooks } from './describe-stack.ts';
 import type { Implementation } from './implementation.ts';
 import { loadStack } from './stack.ts';
 
@@ -31,7 +32,7 @@ export const runChecks =
         store.lastLook(deployment),
       ]);
       const clients = clientsFor(spec.subscriptionId);
-      const scope: CheckScope = { spec, names, clients, now: new Date(now), known: knownLooks(looks) };
+      const scope: CheckScope = { spec, names, clients, now: new Date(now), known: lastReadyLooks(looks) };
       const wanted = ofSystem.filter((check) => check.isWanted?.(scope) ?? true);
       return { results: await Promise.all(wanted.map((check) => runOne(check, scope, limitMilliseconds))) };
     } catch (error) {
@@ -48,7 +49,7 @@ async function runOne(check: Check, scope: CheckScope, limitMilliseconds: number
     const findings = await Promise.race([check.run(scope), limit]);
     if (findings === undefined) return unknown(check, 'did not answer in time');
     const { id, title } = check;
-    return { id, title, state: findings.length === 0 ? 'ok' : 'failing', findings: fitting(findings) };
+    return { id, title, state: findings.length === 0 ? 'ok' : 'failing', findings: fitting(scope, findings) };
   } catch (error) {
     return unknown(check, whyOf(error));
   } finally {
@@ -70,14 +71,15 @@ function whyOf(error: unknown): string {
 }
 
 /** The same trouble of the same resource is one finding. */
-function fitting(findings: readonly CheckFinding[]): readonly CheckFinding[] {
+function fitting(scope: CheckScope, findings: readonly CheckFinding[]): readonly CheckFinding[] {
   const first = new Map<string, CheckFinding>();
   for (const finding of findings) {
     const trouble = `${finding.resource} ${finding.id}`;
     if (!first.has(trouble)) first.set(trouble, finding);
   }
-  return [...first.values()].slice(0, MOST_FINDINGS).map((finding) => ({
+  return [...first.values()].slice(0, MOST_FINDINGS).map(({ repair, ...finding }) => ({
     ...finding,
+    ...(repair === undefined ? {} : { repair: repairCall(scope, { ...finding, repair }) }),
     what: cut(finding.what),
     evidence: cut(finding.evidence),
     breaks: cut(finding.breaks),

@@ -1,4 +1,7 @@
-/** The body of a request that asks for something, by its schema; what is wrong with it names the field. */
+/**
+ * The body of a request that asks for something, by its schema; what is wrong with it names the field. A list of names may
+ * stand in the query instead (`?resources=azure/cluster,kubernetes/ollama`), so that a finding can name a call in one line.
+ */
 import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions';
 import type { z } from 'zod';
 import { readBody } from '../spec/read-body.ts';
@@ -8,15 +11,19 @@ export type AskedBody<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly refusal: HttpResponseInit };
 
-/** `isOptional`: no body is an empty one. */
+/** `isOptional`: no body is an empty one. `list`: the field that may stand in the query; it is not looked for in a body then. */
 export async function askedBody<T>(
   request: HttpRequest,
   context: InvocationContext,
   schema: z.ZodType<T>,
-  { isOptional = false }: { readonly isOptional?: boolean } = {},
+  { isOptional = false, list }: { readonly isOptional?: boolean; readonly list?: string } = {},
 ): Promise<AskedBody<T>> {
-  const isEmpty = isOptional && (request.body === null || request.headers.get('content-length') === '0');
-  const body = isEmpty ? { ok: true as const, value: {} } : await readBody(request);
+  const listed = list === undefined ? null : request.query.get(list);
+  const isEmpty =
+    listed !== null ||
+    (isOptional && (request.body === null || request.headers.get('content-length') === '0'));
+  const inQuery = listed === null ? {} : { [list ?? '']: listed.split(',') };
+  const body = isEmpty ? { ok: true as const, value: inQuery } : await readBody(request);
   if (!body.ok) {
     const refusal = refuse(request, context, bodyProblems[body.reason], { detail: `${body.message}.` });
     return { ok: false, refusal };

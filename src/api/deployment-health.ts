@@ -1,9 +1,10 @@
 /** The health of one deployment, put together from what the checks found and what the engine saw when it last looked. */
 import { type System, systems } from '../checks/check.ts';
 import { type RankedFinding, rank } from '../checks/rank.ts';
+import { intervalOf } from '../schedule.ts';
 import type { CheckRecord } from '../store/health.ts';
-import type { DeploymentRecord, Store } from '../store/store.ts';
-import { loadDeployment } from './deployment-state.ts';
+import type { Store } from '../store/store.ts';
+import type { KnownDeployment } from './deployment-state.ts';
 
 export type HealthStatus = 'healthy' | 'degraded' | 'failing' | 'unknown';
 
@@ -28,14 +29,15 @@ export interface DeploymentHealth {
 
 export async function loadHealth(
   store: Store,
-  record: DeploymentRecord,
+  { record, resources }: KnownDeployment,
   now: Date,
   staleAfterMilliseconds: number,
 ): Promise<DeploymentHealth> {
-  const [checks, { resources }] = await Promise.all([
-    store.health.checks(record.name),
-    loadDeployment(store, record),
-  ]);
+  const recorded = await store.health.checks(record.name);
+  // What resources notice is taken from the looks themselves, which may be newer.
+  const checks = recorded.flatMap(({ system, ...check }) =>
+    system === 'engine' ? [] : [{ ...check, system }],
+  );
   const ranked = rank(
     resources.map(({ key, waitsFor }) => ({ key, waitsFor })),
     checks.flatMap(({ id, system, findings: found }) =>
@@ -100,24 +102,22 @@ function summary(system: System, checks: readonly CheckRecord[]): SystemHealth |
   };
 }
 
-/** What the checks alone found, for where the whole story is one call away. */
-export function checksInShort(checks: readonly CheckRecord[]) {
-  const findings = checks.flatMap((check) => check.findings);
-  const checkedAt = checks.map((check) => check.checkedAt).toSorted()[0];
+/** For where the whole story is one call away. */
+export function healthInShort({ status, why, checkedAt, findings, news }: DeploymentHealth) {
+  const count = (severity: string): number =>
+    findings.filter((finding) => finding.severity === severity).length;
+  const [worst] = findings;
   return {
-    ...(checkedAt === undefined
-      ? { status: 'unknown' }
-      : { status: judge(checks, findings).status, checkedAt }),
-    findings: findings.length,
+    status,
+    ...(why === undefined ? {} : { why }),
+    ...(checkedAt === undefined ? {} : { checkedAt }),
+    ...(worst === undefined ? {} : { worst }),
+    findings: { error: count('error'), warning: count('warning') },
+    news: news.length,
   };
 }
 
-const MINUTE = 60_000;
-const DAY = 24 * 60 * MINUTE;
+const DAY = 86_400_000;
 
 /** Three intervals of a schedule that comes every so many minutes or hours; three days of any other. */
-export function staleAfter(schedule: string): number {
-  const [, minutes, hours] = /^\S+ (?:\*\/(\d+) \*|\d+ \*\/(\d+)) \* \* \*$/.exec(schedule) ?? [];
-  if (minutes !== undefined) return 3 * Number(minutes) * MINUTE;
-  return hours === undefined ? 3 * DAY : 3 * Number(hours) * 60 * MINUTE;
-}
+export const staleAfter = (schedule: string): number => 3 * (intervalOf(schedule) ?? DAY);

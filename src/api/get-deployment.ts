@@ -1,20 +1,23 @@
 /** GET /api/deployments/{name}: the spec as given, and what was seen of the stack when it was last looked at. */
 import type { HttpHandler } from '@azure/functions';
 import type { Finding, Severity } from '../graph/finding.ts';
-import { checksInShort } from './deployment-health.ts';
+import { healthInShort, loadHealth } from './deployment-health.ts';
 import { loadDeployment } from './deployment-state.ts';
 import { onDeployment } from './on-deployment.ts';
 import { activePauses } from './post-pause.ts';
-import { type ApiDependencies, deploymentUrl, operationUrl, respond } from './respond.ts';
+import { deploymentUrl, type HealthReading, operationUrl, respond } from './respond.ts';
 
 /** Its ETag is that of the spec, for If-Match: the rest of the answer changes without anybody's doing. */
-export const getDeployment = ({ store, now = () => new Date() }: ApiDependencies): HttpHandler =>
+export const getDeployment = ({
+  store,
+  now = () => new Date(),
+  staleAfterMilliseconds,
+}: HealthReading): HttpHandler =>
   onDeployment(store, async (record, request) => {
     const { name } = record;
-    const [{ state, progress, resources, lastOperation }, checks] = await Promise.all([
-      loadDeployment(store, record),
-      store.health.checks(name),
-    ]);
+    const known = await loadDeployment(store, record);
+    const { state, progress, resources, lastOperation } = known;
+    const health = await loadHealth(store, known, now(), staleAfterMilliseconds);
     return respond(
       200,
       {
@@ -40,7 +43,7 @@ export const getDeployment = ({ store, now = () => new Date() }: ApiDependencies
               },
             }
           : {}),
-        health: checksInShort(checks),
+        health: healthInShort(health),
         findings: resources.flatMap(({ findings = [] }) => findings).toSorted(bySeverity),
         quarantine: record.quarantine,
         pauses: activePauses(record.pauses, now()),

@@ -4,13 +4,12 @@
  */
 import type { HttpHandler, InvocationContext } from '@azure/functions';
 import type { StartedCheck } from '../reactions/start-check.ts';
-import { type DeploymentHealth, loadHealth } from './deployment-health.ts';
+import { healthInShort, loadHealth } from './deployment-health.ts';
+import { loadDeployment } from './deployment-state.ts';
 import { onDeployment } from './on-deployment.ts';
-import { type ApiDependencies, answering, deploymentUrl, respond } from './respond.ts';
+import { answering, deploymentUrl, type HealthReading, respond } from './respond.ts';
 
-export interface HealthDependencies extends Pick<ApiDependencies, 'store' | 'now'> {
-  /** A deployment's health is not known any more when it was last checked so many milliseconds ago. */
-  readonly staleAfterMilliseconds: number;
+export interface HealthDependencies extends HealthReading {
   readonly startCheck: (context: InvocationContext, deployment: string) => Promise<StartedCheck>;
 }
 
@@ -20,9 +19,10 @@ export const getHealth = ({
   store,
   now = () => new Date(),
   staleAfterMilliseconds,
-}: HealthDependencies): HttpHandler =>
+}: HealthReading): HttpHandler =>
   onDeployment(store, async (record) => {
-    const health = await loadHealth(store, record, now(), staleAfterMilliseconds);
+    const known = await loadDeployment(store, record);
+    const health = await loadHealth(store, known, now(), staleAfterMilliseconds);
     return respond(200, { deployment: record.name, ...health });
   });
 
@@ -30,16 +30,17 @@ export const getFleetHealth = ({
   store,
   now = () => new Date(),
   staleAfterMilliseconds,
-}: HealthDependencies): HttpHandler =>
+}: HealthReading): HttpHandler =>
   answering(async (request) => {
     const records = await store.listDeployments();
     const deployments = await Promise.all(
       records.map(async (record) => {
-        const health = await loadHealth(store, record, now(), staleAfterMilliseconds);
+        const known = await loadDeployment(store, record);
+        const health = await loadHealth(store, known, now(), staleAfterMilliseconds);
         return {
           name: record.name,
           url: `${deploymentUrl(request, record.name)}/health`,
-          ...inShort(health),
+          ...healthInShort(health),
         };
       }),
     );
@@ -47,20 +48,6 @@ export const getFleetHealth = ({
     for (const { status } of deployments) totals[status] += 1;
     return respond(200, { deployments, totals });
   });
-
-function inShort({ status, why, checkedAt, findings, news }: DeploymentHealth) {
-  const count = (severity: string): number =>
-    findings.filter((finding) => finding.severity === severity).length;
-  const [worst] = findings;
-  return {
-    status,
-    ...(why === undefined ? {} : { why }),
-    ...(checkedAt === undefined ? {} : { checkedAt }),
-    ...(worst === undefined ? {} : { worst }),
-    findings: { error: count('error'), warning: count('warning') },
-    news: news.length,
-  };
-}
 
 /** `after` is what `checkedAt` of the answer to come is not before; joined to a check under way, that is its start. */
 export const postCheck = ({ store, startCheck }: HealthDependencies): HttpHandler =>

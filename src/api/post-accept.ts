@@ -1,4 +1,5 @@
 /** POST /api/deployments/{name}/accept: a person wants changes that were made in a cloud to be what the spec asks for. */
+import { isDeepStrictEqual } from 'node:util';
 import type { HttpHandler } from '@azure/functions';
 import { z } from 'zod';
 import { adopt } from '../spec/adopt.ts';
@@ -44,12 +45,14 @@ export const postAccept = (dependencies: ApiDependencies): HttpHandler =>
     if (!change.ok) return change.refusal;
     const { record, at: time } = change;
     const at = time.toISOString();
-    await store.drift.put(
-      found.name,
-      named.flatMap(({ record: drift }) =>
-        drift ? [{ ...drift, state: 'adopted' as const, settledAt: at }] : [],
-      ),
-    );
+    for (const { resource, difference } of items) {
+      // Another value that was found meanwhile is not what the person has seen.
+      await store.drift.change(found.name, resource, difference.path, (drift) =>
+        isDeepStrictEqual(drift.found, difference.found)
+          ? { ...drift, state: 'adopted', settledAt: at }
+          : undefined,
+      );
+    }
     return enterOperation(dependencies, request, context, {
       record,
       kind: 'provision',

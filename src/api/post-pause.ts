@@ -2,6 +2,7 @@
  * POST /api/deployments/{name}/pause switches automation off for a while, for all of a deployment or some resources: it is
  * looked at and told about, and nothing is written. POST …/resume ends that before its time.
  */
+import { createHash } from 'node:crypto';
 import type { HttpHandler } from '@azure/functions';
 import { z } from 'zod';
 import type { ResourceKey } from '../graph/resource.ts';
@@ -60,7 +61,7 @@ export const postPause = (dependencies: ApiDependencies): HttpHandler =>
     }));
     // When it ends by itself, what it held back is due.
     await store.inbox.putRequest({
-      id: `pause-ends-${pause.until}`,
+      id: `pause-ends-${pause.until}-${hashOf(resources ?? [])}`,
       deployment: found.name,
       kind: 'maintenance',
       cause: { kind: 'timer', what: 'a pause is over' },
@@ -75,6 +76,10 @@ export const postPause = (dependencies: ApiDependencies): HttpHandler =>
       now: time,
     });
   });
+
+/** Pauses of different resources may end together; a key of the store cannot hold the names of them all. */
+const hashOf = (resources: readonly ResourceKey[]): string =>
+  createHash('sha256').update(resources.toSorted().join(' ')).digest('hex').slice(0, 16);
 
 export const postResume = (dependencies: ApiDependencies): HttpHandler =>
   onDeployment(dependencies.store, async (found, request, context) => {

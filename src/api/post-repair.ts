@@ -1,7 +1,7 @@
 /**
- * POST /api/deployments/{name}/repair: a person wants to have put right what differs now, whatever the rules say and
- * whoever changed it again and again. A pause still holds. Findings name this call, and what they tell of need not have
- * been noticed as drift: where nothing is named everything is looked at, and not only what is known to differ.
+ * POST /api/deployments/{name}/repair: a person wants to have put right what differs now. Everything is looked at, since what
+ * findings tell of need not have been noticed as drift. Of the resources that are named, or of all when none is, also that
+ * is put right which a rule, a default or a fight leaves alone. A pause still holds.
  */
 import type { HttpHandler } from '@azure/functions';
 import { z } from 'zod';
@@ -18,7 +18,10 @@ const bodySchema = z.strictObject({ resources: resourceKeys.optional() });
 export const postRepair = (dependencies: ApiDependencies): HttpHandler =>
   onDeployment(dependencies.store, async (found, request, context) => {
     const { store, now = () => new Date() } = dependencies;
-    const body = await askedBody(request, context, bodySchema, { isOptional: true });
+    const body = await askedBody(request, context, bodySchema, {
+      isOptional: true,
+      list: 'resources',
+    });
     if (!body.ok) return body.refusal;
     const { resources } = body.value;
     const time = now();
@@ -30,7 +33,7 @@ export const postRepair = (dependencies: ApiDependencies): HttpHandler =>
     return enterOperation(dependencies, request, context, {
       record,
       kind: 'repair',
-      look: resources ?? 'all',
+      look: 'all',
       now: time,
     });
   });

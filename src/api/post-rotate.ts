@@ -30,7 +30,7 @@ const keepers: Readonly<Record<Rotation, readonly ResourceKey[]>> = {
 export const postRotate = (dependencies: ApiDependencies): HttpHandler =>
   onDeployment(dependencies.store, async (found, request, context) => {
     const { store, now = () => new Date() } = dependencies;
-    const body = await askedBody(request, context, bodySchema);
+    const body = await askedBody(request, context, bodySchema, { list: 'what' });
     if (!body.ok) return body.refusal;
     const time = now();
     const asked = Object.fromEntries(body.value.what.map((name) => [name, time.toISOString()]));

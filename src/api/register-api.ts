@@ -15,10 +15,10 @@ import { postRepair } from './post-repair.ts';
 import { postRotate } from './post-rotate.ts';
 import { putDeployment } from './put-deployment.ts';
 import { registerEveryday } from './register-everyday.ts';
-import type { CloudDependencies } from './respond.ts';
+import type { CloudDependencies, HealthReading } from './respond.ts';
 import { schema } from './schema.ts';
 
-export function registerApi(dependencies: CloudDependencies): void {
+export function registerApi(dependencies: CloudDependencies & HealthReading): void {
   registerEveryday(dependencies);
   app.http('putDeployment', {
     methods: ['PUT'],

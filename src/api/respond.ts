@@ -11,6 +11,11 @@ export interface ApiDependencies {
   readonly now?: () => Date;
 }
 
+/** For routes that tell of health: it is not known any more when it was last checked so many milliseconds ago. */
+export interface HealthReading extends Pick<ApiDependencies, 'store' | 'now'> {
+  readonly staleAfterMilliseconds: number;
+}
+
 /** For routes that ask the clouds themselves. */
 export interface CloudDependencies extends ApiDependencies {
   readonly clientsFor: (subscriptionId: string) => Clients;

@@ -14,6 +14,8 @@ export interface TimelineEntry {
   readonly what: string;
   readonly cause?: Cause;
   readonly resource?: ResourceKey;
+  /** The failing resource that a finding comes from. */
+  readonly causedBy?: ResourceKey;
   readonly operationId?: string;
 }
 
@@ -49,12 +51,12 @@ function ofOperation({ id, kind, cause, state, requestedAt, failure }: Operation
 
 const endings: Readonly<Record<string, string>> = { accepted: 'been asked for', running: 'begun' };
 
-function ofEvent({ what, outcome, receivedAt, reason, operationId }: EventRecord): TimelineEntry {
+function ofEvent({ what, caller, outcome, receivedAt, reason, operationId }: EventRecord): TimelineEntry {
   const led = reason === undefined ? outcomes[outcome] : `${outcomes[outcome]}, ${reason}`;
   return {
     at: receivedAt,
     kind: 'event',
-    what: `${upperFirst(what)}: ${led}.`,
+    what: `${upperFirst(what)}${caller === undefined ? '' : ` by ${caller}`}: ${led}.`,
     ...(operationId === undefined ? {} : { operationId }),
   };
 }
@@ -86,10 +88,11 @@ function ofDrift({
   ];
 }
 
-const ofFinding = ({ at, change, finding: { resource, what } }: FindingChange): TimelineEntry => ({
+const ofFinding = ({ at, change, finding: { resource, what }, causedBy }: FindingChange): TimelineEntry => ({
   at,
   kind: 'finding',
   resource,
+  ...(causedBy === undefined ? {} : { causedBy }),
   what: change === 'appeared' ? what : `No more: ${what}`,
 });
 

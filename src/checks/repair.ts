@@ -1,8 +1,11 @@
 /** What findings have in common: how they are put right, and what has to be there to look. */
 import { fatal } from '../graph/failure.ts';
-import type { CheckScope } from './check.ts';
+import type { CheckFinding, CheckScope } from './check.ts';
 
-/** For what a reconcile puts right. */
+/** For what a reconcile puts right: of the finding's own resource whatever the rules say, of others as they say. */
+export const repairCall = (scope: Pick<CheckScope, 'names'>, { repair, resource }: CheckFinding) =>
+  repair === repairOf(scope) ? `${repair}?resources=${resource}` : repair;
+
 export const repairOf = ({ names }: Pick<CheckScope, 'names'>): string =>
   `POST /api/deployments/${names.deployment}/repair`;
 

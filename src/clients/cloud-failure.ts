@@ -104,7 +104,7 @@ const kinds: ReadonlyMap<string, Kind> = new Map<string, Kind>([
 ]);
 
 /** Sign-in refusals that pass by themselves: a clock a little off, a busy directory. All other AADSTS codes need somebody. */
-const passingSignInCodes = new Set([
+export const passingSignInCodes: ReadonlySet<string> = new Set([
   'AADSTS700024',
   'AADSTS90033',
   'AADSTS50196',

@@ -29,6 +29,15 @@ export interface DatabaseLogin {
   readonly database: string;
 }
 
+/**
+ * What `default_transaction_read_only` was before this session was made read-only: `on` where nobody can write. A setting
+ * of the session itself, since PostgreSQL forgets what it has been: https://www.postgresql.org/docs/18/runtime-config-custom.html
+ */
+export const READ_ONLY_BEFORE = 'control_plane.read_only_before';
+const BEGIN_READ_ONLY = `SELECT
+  set_config('${READ_ONLY_BEFORE}', current_setting('default_transaction_read_only'), false),
+  set_config('default_transaction_read_only', 'on', false)`;
+
 /** Answers the rows. */
 export type Query = (sql: string) => Promise<readonly unknown[]>;
 
@@ -52,7 +61,6 @@ export async function inDatabase<T>(
     // For a server that does not even answer that.
     query_timeout: STATEMENT_WITHIN_MS + 1_000,
     lock_timeout: LOCK_WITHIN_MS,
-    options: '-c default_transaction_read_only=on',
   });
   // When a session is ended from outside, the statement that it is at fails; this event only repeats it.
   client.on('error', () => undefined);
@@ -65,10 +73,12 @@ export async function inDatabase<T>(
   };
   try {
     await asked(client.connect());
-    return await work(async (sql) => {
+    const query: Query = async (sql) => {
       const answer = client.query<Record<string, unknown>>(`${sql} ${STATEMENT_MARK}`);
       return (await asked(answer)).rows;
-    });
+    };
+    await query(BEGIN_READ_ONLY);
+    return await work(query);
   } finally {
     await close(client);
     stream.destroy();

@@ -52,10 +52,26 @@ export interface KubernetesApi {
     },
   ): Promise<string | undefined>;
   /** An HTTP request to a Service through the API server. */
-  requestService(
-    service: { readonly namespace: string; readonly name: string; readonly port: number },
-    request: { readonly method: 'GET' | 'POST' | 'DELETE'; readonly path: string; readonly body?: unknown },
-  ): Promise<{ readonly status: number; readonly body: unknown }>;
+  requestService(target: ProxyTarget, request: ProxyRequest): Promise<ProxyAnswer>;
+  /** The same to one pod, on the port that its container listens on. */
+  requestPod(target: ProxyTarget, request: ProxyRequest): Promise<ProxyAnswer>;
+}
+
+export interface ProxyTarget {
+  readonly namespace: string;
+  readonly name: string;
+  readonly port: number;
+}
+
+export interface ProxyRequest {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly path: string;
+  readonly body?: unknown;
+}
+
+export interface ProxyAnswer {
+  readonly status: number;
+  readonly body: unknown;
 }
 
 /** An answer of the API server that is not a success, with the `Status` object's reason and message. */

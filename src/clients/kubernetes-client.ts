@@ -10,7 +10,14 @@ import { fatal } from '../graph/failure.ts';
 import { fieldManager } from '../naming.ts';
 import type { ClusterCredentials } from './kubeconfig.ts';
 import { aksTokenScope, readKubeconfig } from './kubeconfig.ts';
-import type { KubernetesApi, KubernetesObject, ObjectReference } from './kubernetes-api.ts';
+import type {
+  KubernetesApi,
+  KubernetesObject,
+  ObjectReference,
+  ProxyAnswer,
+  ProxyRequest,
+  ProxyTarget,
+} from './kubernetes-api.ts';
 import { KubernetesError } from './kubernetes-api.ts';
 
 /** An API server that has not answered by then will be asked again; requests through it to a Service may take longer. */
@@ -73,6 +80,24 @@ export async function kubernetesApi(
     const scope = resource.namespaced && namespace ? `/namespaces/${encodeURIComponent(namespace)}` : '';
     const tail = name === undefined ? '' : `/${encodeURIComponent(name)}`;
     return `${rootOf(apiVersion)}${scope}/${resource.name}${tail}`;
+  };
+
+  const throughProxy = async (
+    kind: 'services' | 'pods',
+    { namespace, name, port }: ProxyTarget,
+    { method, path, body }: ProxyRequest,
+  ): Promise<ProxyAnswer> => {
+    const answer = await call(
+      method,
+      `/api/v1/namespaces/${namespace}/${kind}/${name}:${port}/proxy${path}`,
+      {
+        isOpenEnded: true,
+        ...(body === undefined ? {} : { contentType: 'application/json', body }),
+      },
+    );
+    // A Status is the API server's own refusal (no such Service, no endpoint); anything else is what was said behind it.
+    if (answer.status >= 400 && statusSchema.safeParse(answer.body).success) throw errorOf(answer);
+    return answer;
   };
 
   return {
@@ -150,16 +175,8 @@ export async function kubernetesApi(
       // Each line begins with its time, so that no log is mistaken for JSON.
       return String(successOf(answer));
     },
-    async requestService({ namespace, name, port }, { method, path, body }) {
-      const proxy = `/api/v1/namespaces/${namespace}/services/${name}:${port}/proxy${path}`;
-      const answer = await call(method, proxy, {
-        isOpenEnded: true,
-        ...(body === undefined ? {} : { contentType: 'application/json', body }),
-      });
-      // A Status is the API server's own refusal (no such Service, no endpoint); anything else is what the Service said.
-      if (answer.status >= 400 && statusSchema.safeParse(answer.body).success) throw errorOf(answer);
-      return answer;
-    },
+    requestService: (target, request) => throughProxy('services', target, request),
+    requestPod: (target, request) => throughProxy('pods', target, request),
   };
 }
 

@@ -8,6 +8,11 @@ export interface SiteAnswer {
   readonly isServed: boolean;
   /** `HTTP 502`, or the code of what kept the answer from coming. */
   readonly said: string;
+  /**
+   * Cloudflare has asked for proof that a browser is there, which people never see fail: nothing is known of the site.
+   * https://developers.cloudflare.com/cloudflare-challenges/challenge-types/challenge-pages/detect-response/
+   */
+  readonly isChallenged?: true;
 }
 
 /** Rejects never: an address that does not resolve is an answer, too. */
@@ -18,7 +23,11 @@ export async function requestSite(hostName: string): Promise<SiteAnswer> {
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
     await answer.body?.cancel();
-    return { isServed: answer.status >= 200 && answer.status < 400, said: `HTTP ${answer.status}` };
+    return {
+      isServed: answer.status >= 200 && answer.status < 400,
+      said: `HTTP ${answer.status}`,
+      ...(answer.headers.get('cf-mitigated') === 'challenge' ? { isChallenged: true } : {}),
+    };
   } catch (error) {
     return { isServed: false, said: `no answer (${codeOf(error)})` };
   }

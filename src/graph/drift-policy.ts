@@ -2,6 +2,8 @@
  * What becomes of differences that somebody else made: put right, told, or taken into the spec. Pure. A cloud takes most
  * resources whole, so a resource with one field that is to be left alone is not written at all.
  */
+import { whyOnlyReported } from './drift-defaults.ts';
+import { whyFought } from './drift-fight.ts';
 import type { Difference, ResourceKey } from './resource.ts';
 
 export type DriftPolicy = 'repair' | 'report' | 'adopt';
@@ -24,7 +26,11 @@ export interface ActivePause {
 export interface EarlierDrift {
   readonly path: string;
   readonly since: string;
+  /** When the field was last seen as asked. */
+  readonly lastAsAskedAt?: string;
   readonly isSettled: boolean;
+  /** When it was pushed, if that is so short a time ago that it need not show yet. */
+  readonly pushedAt?: string;
   /** When it was put right, oldest first. */
   readonly repairs: readonly string[];
 }
@@ -32,7 +38,7 @@ export interface EarlierDrift {
 export type Treatment =
   /** It is put right. */
   | 'repair'
-  /** It is left, as a rule asks. */
+  /** It is left, as a rule asks, or because putting it right could hurt. */
   | 'reported'
   /** The spec takes it over. */
   | 'adopt'
@@ -53,28 +59,27 @@ export interface Verdict {
 }
 
 export interface DriftDecision {
-  readonly action: 'repair' | 'hold';
+  /** `wait`: it has just been pushed, and no cloud shows everything at once. */
+  readonly action: 'repair' | 'wait' | 'hold';
   readonly verdicts: readonly Verdict[];
 }
 
 export interface DriftQuestion {
   readonly key: ResourceKey;
   readonly differences: readonly Difference[];
-  /** Whether somebody else made it; what the spec or a new secret makes different is ours to push, whatever the rules. */
+  /** Whether somebody else made it; what the spec, a new secret or time makes different is ours to push, whatever the rules. */
   isDrift(difference: Difference): boolean;
   readonly rules: readonly DriftRule[];
   readonly pauses: readonly ActivePause[];
   /** When a person last asked to have this resource put right. */
   readonly repairAfter?: string | undefined;
+  /** When the resource was last looked at and all but what is remembered was as asked. */
+  readonly lastAsAskedAt?: string | undefined;
   readonly earlier: readonly EarlierDrift[];
   /** Why the spec cannot take a difference over; undefined when it can. */
   whyNotAdopted(difference: Difference): string | undefined;
   readonly now: Date;
 }
-
-const HOUR = 3_600_000;
-/** So many repairs within an hour are a fight; the next is not made. */
-export const MOST_REPAIRS_IN_AN_HOUR = 3;
 
 /** The pause that holds a resource: its own rather than that of everything. */
 export function pauseOf(
@@ -91,33 +96,24 @@ export function pauseOf(
 export const whyPaused = ({ until, reason }: ActivePause): string => `paused until ${until}: ${reason}`;
 
 /** The first rule that applies decides. A rule for a field is one for everything below it, too. */
-export function policyOf(rules: readonly DriftRule[], key: ResourceKey, path: string): DriftPolicy {
+function ruleOf(rules: readonly DriftRule[], key: ResourceKey, path: string): DriftPolicy | undefined {
   const covers = (field: string): boolean =>
     path === field || (path.startsWith(field) && /^[.[:]/.test(path.slice(field.length)));
-  const rule = rules.find(
+  return rules.find(
     (candidate) => candidate.resource === key && (candidate.path === undefined || covers(candidate.path)),
-  );
-  return rule?.policy ?? 'repair';
+  )?.policy;
 }
 
-/** Repairs that count for a fight: within the last hour, and since a person last asked for one. */
-export const recentRepairs = (
-  repairs: readonly string[],
-  now: Date,
-  repairAfter: string | undefined,
-): readonly string[] =>
-  repairs.filter(
-    (at) =>
-      Date.parse(at) > now.getTime() - HOUR &&
-      (repairAfter === undefined || Date.parse(at) > Date.parse(repairAfter)),
-  );
+/** What rules say of a field, whatever it has; without one it is put right. */
+export const policyOf = (rules: readonly DriftRule[], key: ResourceKey, path: string): DriftPolicy =>
+  ruleOf(rules, key, path) ?? 'repair';
 
 export function decideDrift(question: DriftQuestion): DriftDecision {
   const { key, differences, pauses, now } = question;
   const pause = pauseOf(pauses, key, now);
   if (pause) {
     const verdicts = differences.map((difference): Verdict => {
-      const policy = policyOf(question.rules, key, difference.path);
+      const { policy } = policyFor(question, difference);
       return { difference, policy, treatment: 'paused', why: whyPaused(pause) };
     });
     return { action: 'hold', verdicts };
@@ -130,7 +126,8 @@ export function decideDrift(question: DriftQuestion): DriftDecision {
     const verdicts = alone.map(
       ({ difference, policy }): Verdict => ({ difference, policy, treatment: 'repair' }),
     );
-    return { action: 'repair', verdicts };
+    const isUnderWay = !isOurs && differences.every((difference) => mayNotShowYet(question, difference));
+    return { action: isUnderWay ? 'wait' : 'repair', verdicts };
   }
   const why = `left with ${holder.difference.path || 'the rest'}: the resource is only written as a whole`;
   const verdicts = alone.map(
@@ -141,32 +138,53 @@ export function decideDrift(question: DriftQuestion): DriftDecision {
 }
 
 function judgeAlone(question: DriftQuestion, difference: Difference): Verdict {
-  const { key, rules, repairAfter, earlier, now } = question;
-  const policy = policyOf(rules, key, difference.path);
-  const before = earlier.find(({ path }) => path === difference.path);
-  const since = before && !before.isSettled ? Date.parse(before.since) : now.getTime();
-  if (repairAfter !== undefined && Date.parse(repairAfter) >= since) {
-    return { difference, policy, treatment: 'repair' };
+  const { repairAfter, now } = question;
+  const { policy, why } = policyFor(question, difference);
+  const before = earlierOf(question, difference);
+  const isAsked = isAskedFor(question, before);
+  if (policy === 'report' && !isAsked) return { difference, policy, treatment: 'reported', why };
+  if (policy === 'adopt' && !isAsked) {
+    const obstacle = question.whyNotAdopted(difference);
+    return obstacle === undefined
+      ? { difference, policy, treatment: 'adopt', why }
+      : { difference, policy, treatment: 'adopt-impossible', why: `${why}, which is refused: ${obstacle}` };
   }
-  if (policy === 'report') return { difference, policy, treatment: 'reported', why: 'a rule says: report' };
-  if (policy === 'adopt') {
-    const why = question.whyNotAdopted(difference);
-    return why === undefined
-      ? { difference, policy, treatment: 'adopt', why: 'a rule says: adopt' }
-      : {
-          difference,
-          policy,
-          treatment: 'adopt-impossible',
-          why: `a rule says: adopt, which is refused: ${why}`,
-        };
-  }
-  const repairs = recentRepairs(before?.repairs ?? [], now, repairAfter);
-  return repairs.length >= MOST_REPAIRS_IN_AN_HOUR
-    ? {
-        difference,
-        policy,
-        treatment: 'fought',
-        why: 'put right three times within an hour, and changed back each time',
-      }
-    : { difference, policy, treatment: 'repair' };
+  const since = before && !before.isSettled ? before.since : now.toISOString();
+  const fight = whyFought({ repairs: before?.repairs ?? [], since, repairAfter });
+  return fight === undefined
+    ? { difference, policy, treatment: 'repair' }
+    : { difference, policy, treatment: 'fought', why: fight };
+}
+
+/** What the rules say, or else what goes without saying. */
+function policyFor(
+  { key, rules }: DriftQuestion,
+  difference: Difference,
+): { readonly policy: DriftPolicy; readonly why: string } {
+  const ruled = ruleOf(rules, key, difference.path);
+  if (ruled !== undefined) return { policy: ruled, why: `a rule says: ${ruled}` };
+  const harm = whyOnlyReported(key, difference);
+  return harm === undefined
+    ? { policy: 'repair', why: 'no rule says otherwise' }
+    : { policy: 'report', why: harm };
+}
+
+const earlierOf = ({ earlier }: DriftQuestion, { path }: Difference): EarlierDrift | undefined =>
+  earlier.find((known) => known.path === path);
+
+/** A person who asks wants everything put right that differs then, also what no look has found yet. */
+function isAskedFor(
+  { repairAfter, lastAsAskedAt }: DriftQuestion,
+  before: EarlierDrift | undefined,
+): boolean {
+  if (repairAfter === undefined) return false;
+  const times = before && !before.isSettled ? [before.since, before.lastAsAskedAt] : [lastAsAskedAt];
+  return times.some((at) => at !== undefined && Date.parse(repairAfter) >= Date.parse(at));
+}
+
+function mayNotShowYet(question: DriftQuestion, difference: Difference): boolean {
+  const { repairAfter } = question;
+  const before = earlierOf(question, difference);
+  if (!before || before.isSettled || before.pushedAt === undefined) return false;
+  return repairAfter === undefined || Date.parse(before.pushedAt) >= Date.parse(repairAfter);
 }

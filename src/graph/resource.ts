@@ -23,6 +23,8 @@ export interface Difference {
   readonly found: Json;
   /** Who made it so, where the cloud tells while it is looked at; `at` in ISO 8601. */
   readonly by?: { readonly name: string; readonly at?: string };
+  /** Made by time or by our own work, such as a secret that nears its end: nobody has changed anything. */
+  readonly isDue?: true;
 }
 
 export type Observed<Out extends Outputs> =

@@ -1,5 +1,6 @@
 /** What others are told: a finding has appeared, or has gone. */
 import type { Finding } from '../graph/finding.ts';
+import type { ResourceKey } from '../graph/resource.ts';
 
 export interface FindingChange {
   /** The same change has the same id, however often it is told: whoever gets it twice can know. */
@@ -9,6 +10,8 @@ export interface FindingChange {
   /** ISO 8601. */
   readonly at: string;
   readonly finding: Finding;
+  /** The failing resource that it rested on when it appeared, directly or through others. */
+  readonly causedBy?: ResourceKey;
 }
 
 /** Who is told. */

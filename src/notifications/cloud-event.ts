@@ -9,7 +9,7 @@ export interface FindingEvent {
   readonly subject: string;
   readonly time: string;
   readonly datacontenttype: 'application/json';
-  readonly data: FindingChange['finding'] & { readonly deployment: string };
+  readonly data: FindingChange['finding'] & Pick<FindingChange, 'deployment' | 'causedBy'>;
 }
 
 const types = {
@@ -17,7 +17,14 @@ const types = {
   cleared: 'OpenWebUI.ControlPlane.FindingCleared',
 } as const;
 
-export const cloudEventOf = ({ id, deployment, change, at, finding }: FindingChange): FindingEvent => ({
+export const cloudEventOf = ({
+  id,
+  deployment,
+  change,
+  at,
+  finding,
+  causedBy,
+}: FindingChange): FindingEvent => ({
   specversion: '1.0',
   id,
   source: `/deployments/${deployment}`,
@@ -25,5 +32,5 @@ export const cloudEventOf = ({ id, deployment, change, at, finding }: FindingCha
   subject: finding.resource,
   time: at,
   datacontenttype: 'application/json',
-  data: { ...finding, deployment },
+  data: { ...finding, deployment, ...(causedBy === undefined ? {} : { causedBy }) },
 });

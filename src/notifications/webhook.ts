@@ -2,6 +2,7 @@
  * Tells a webhook, signed as https://www.standardwebhooks.com has it: the receiver checks the signature with the key it
  * shares with us, turns away what is old, and knows by `webhook-id` what it has had before.
  */
+import { createHash } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
 import type { FindingChange } from './change.ts';
 import { cloudEventOf } from './cloud-event.ts';
@@ -15,6 +16,10 @@ export interface WebhookTarget {
   readonly signingKey: string;
 }
 
+/** What is signed is `id.timestamp.body`, so an id has no full stop; the event in the body keeps the id that can be read. */
+const messageId = ({ id }: FindingChange): string =>
+  `msg_${createHash('sha256').update(id).digest('hex').slice(0, 40)}`;
+
 /** Throws unless the receiver answered with a 2xx. The URL may hold a key: no error names it. */
 export async function tellWebhook(
   { url, signingKey }: WebhookTarget,
@@ -22,12 +27,13 @@ export async function tellWebhook(
   now: Date,
 ): Promise<void> {
   const body = JSON.stringify(cloudEventOf(change));
-  const signature = new Webhook(signingKey).sign(change.id, now, body);
+  const id = messageId(change);
+  const signature = new Webhook(signingKey).sign(id, now, body);
   const status = await post(
     url,
     {
       'content-type': 'application/cloudevents+json',
-      'webhook-id': change.id,
+      'webhook-id': id,
       'webhook-timestamp': String(Math.floor(now.getTime() / 1000)),
       'webhook-signature': signature,
     },

@@ -59,6 +59,9 @@ export interface OpenOperationInput {
   readonly at: number;
 }
 
+/** How old what a sweep reads may be. The next sweep sees what this one has missed. */
+export const SNAPSHOT_MILLISECONDS = 60_000;
+
 export interface ReconcileInput {
   readonly deployment: string;
   readonly key: ResourceKey;

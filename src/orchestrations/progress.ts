@@ -64,16 +64,26 @@ function lastOutputs(state: StepState | undefined): Outputs | undefined {
   }
 }
 
-/** Takes in what one look gave that was taken from `began` to `now`, in milliseconds since 1970. */
+/** When a look was taken, in milliseconds since 1970. */
+export interface LookTimes {
+  readonly began: number;
+  readonly now: number;
+  /** Where it may have been answered from what had been read before it began: how long before, at most. */
+  readonly maxAgeMilliseconds?: number;
+}
+
+/** Takes in what one look gave. */
 export function advance(
   progress: Progress,
   key: ResourceKey,
   result: ReconcileResult,
-  { began, now }: { readonly began: number; readonly now: number },
+  times: LookTimes,
   { shape, patience }: StackDescription,
 ): Progress {
+  const { began, now } = times;
   const earlier = progress.records[key];
   const before = progress.steps[key];
+  const seenAt = seenAsAskedAt(earlier, result, times);
   const looks = (earlier?.looks ?? 0) + 1;
   const state = nextState(before, key, result, { now, looks }, patience[key] ?? DEFAULT_PATIENCE);
   const differences = result.differences ?? earlier?.differences;
@@ -92,8 +102,9 @@ export function advance(
     ...(differences === undefined ? {} : { differences }),
     ...differedOf(earlier, result),
     ...(result.kind === 'ready'
-      ? { outputs: result.outputs, readyAt: isSecond ? (earlier.readyAt ?? now) : now, seenAt: now }
+      ? { outputs: result.outputs, readyAt: isSecond ? (earlier.readyAt ?? now) : now }
       : {}),
+    ...(seenAt === undefined ? {} : { seenAt }),
     ...(result.kind === 'ready' && result.notices?.length ? { notices: result.notices } : {}),
     ...(result.kind === 'ready' && result.held?.length ? { held: result.held } : {}),
     ...(result.kind === 'ready' && result.wish !== undefined ? { wish: result.wish } : {}),
@@ -105,6 +116,21 @@ export function advance(
     : [];
   const steps = { ...progress.steps, ...pending(progress.steps, followers), [key]: state };
   return remember({ ...progress, steps }, record);
+}
+
+/**
+ * Nothing that was changed after this moment has been seen, so it comes before the read itself. What was pushed was looked
+ * at anew since, and is known better by when it was seen to differ.
+ */
+function seenAsAskedAt(
+  earlier: StepProgress | undefined,
+  result: ReconcileResult,
+  { began, now, maxAgeMilliseconds = 0 }: LookTimes,
+): number | undefined {
+  if (result.kind !== 'ready') return earlier?.seenAt;
+  const at =
+    result.did === 'nothing' ? began - maxAgeMilliseconds : Math.min(result.differedAt ?? began, now);
+  return Math.max(at, earlier?.seenAt ?? at);
 }
 
 /** Pushed twice because the first push failed, it was still wrong since the first look. */
@@ -169,14 +195,23 @@ function nextState(
   };
 }
 
-/** Enters what is going to be looked at into the record, so that people see from the start how much there is. */
-export function notePending(progress: Progress, shape: GraphShape): Progress {
+/**
+ * Enters what is going to be looked at into the record, so that people see from the start how much there is, and since
+ * when it is known to have been as asked.
+ */
+export function notePending(progress: Progress, shape: GraphShape, known: KnownLooks = {}): Progress {
   return shape
     .filter(({ key }) => progress.records[key] === undefined && progress.steps[key]?.kind !== 'ready')
-    .reduce<Progress>(
-      (so, { key }) => remember(so, { key, state: 'pending', did: 'nothing', looks: 0 }),
-      progress,
-    );
+    .reduce<Progress>((so, { key }) => {
+      const seenAt = known[key]?.readyAt;
+      return remember(so, {
+        key,
+        state: 'pending',
+        did: 'nothing',
+        looks: 0,
+        ...(seenAt === undefined ? {} : { seenAt }),
+      });
+    }, progress);
 }
 
 /** Marks everything that cannot move any more because of a failure, for the record. */

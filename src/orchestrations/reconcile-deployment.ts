@@ -9,7 +9,7 @@ import type { OrchestrationContext } from 'durable-functions';
 import { operationId } from '../graph/operation-id.ts';
 import { next } from '../graph/plan.ts';
 import type { Outputs, ResourceKey } from '../graph/resource.ts';
-import type { ReconcileInput, StackDescription } from './activities.ts';
+import { type ReconcileInput, SNAPSHOT_MILLISECONDS, type StackDescription } from './activities.ts';
 import { call, callAll, type Durable, nowOf, waitForEvent } from './durable.ts';
 import {
   advance,
@@ -88,7 +88,7 @@ export function* reconcileDeployment(context: OrchestrationContext): Durable<voi
       }
       stack = described.stack;
       run = aim(run, stack.shape, described.known);
-      run = { ...run, progress: notePending(run.progress, stack.shape) };
+      run = { ...run, progress: notePending(run.progress, stack.shape, described.known) };
       run = yield* tellStore(context, deployment, run);
     }
 
@@ -157,7 +157,9 @@ function* reconcileRound(
   const results = yield* callAll(context, 'reconcileResource', inputs);
   const progress = results.reduce((so, result, index) => {
     const key = keys[index];
-    return key === undefined ? so : advance(so, key, result, { began, now: nowOf(context) }, stack);
+    if (key === undefined) return so;
+    const age = isFirstLookOfSweep(run, key) ? { maxAgeMilliseconds: SNAPSHOT_MILLISECONDS } : {};
+    return advance(so, key, result, { began, now: nowOf(context), ...age }, stack);
   }, run.progress);
   return { ...run, progress };
 }

@@ -3,6 +3,7 @@
  * is not in the table has no place in the spec: it follows from other things, or is the same for everybody.
  */
 import type { Difference, Json, ResourceKey } from '../graph/resource.ts';
+import { hiddenValue } from './hidden-value.ts';
 import { parseSpec } from './parse-spec.ts';
 import { type DeploymentSpec, type DeploymentSpecInput, maintenanceDays } from './spec.ts';
 
@@ -156,7 +157,8 @@ export const places: readonly Place[] = [
 
 export interface Adoptable {
   readonly resource: ResourceKey;
-  readonly difference: Difference;
+  /** `isCut`: what was found is too long, and a text that says so has its place. */
+  readonly difference: Difference & { readonly isCut?: boolean };
 }
 
 export interface Adoption {
@@ -173,10 +175,9 @@ export function adopt(
   spec: DeploymentSpec,
   items: readonly Adoptable[],
 ): Adoption {
-  const placed = items.filter((item) => entryOf(item, spec) !== undefined);
-  const placeless = items
-    .filter((item) => !placed.includes(item))
-    .map((item) => ({ ...item, why: 'has no place in the spec' }));
+  const judged = items.map((item) => ({ item, why: whyNot(item, spec) }));
+  const placed = judged.flatMap(({ item, why }) => (why === undefined ? [item] : []));
+  const placeless = judged.flatMap(({ item, why }) => (why === undefined ? [] : [{ ...item, why }]));
   const together = withAll(given, spec, placed);
   if (placed.length > 0 && parseSpec(name, together).ok) {
     return { given: together, taken: placed, refused: placeless };
@@ -196,6 +197,15 @@ export function adopt(
     }
   }
   return { given: so, taken, refused };
+}
+
+/** Why it cannot be put into any spec of this deployment. */
+function whyNot(item: Adoptable, spec: DeploymentSpec): string | undefined {
+  const { found, isCut } = item.difference;
+  if (entryOf(item, spec) === undefined) return 'has no place in the spec';
+  if (isCut) return 'is too long to be taken from here: PUT the spec with it instead';
+  if (found === hiddenValue) return 'may hold a secret, which is not kept and does not belong in the spec';
+  return undefined;
 }
 
 interface Entry {

@@ -30,7 +30,11 @@ export interface DriftRecord {
   readonly path: string;
   readonly wanted: Json;
   readonly found: Json;
+  /** What was found was too long to keep, and a text that says so has its place. */
+  readonly isCut?: boolean;
   readonly since: string;
+  /** When the value that is found now was first seen, where the field had another one before. */
+  readonly foundSince?: string;
   readonly lastSeenAt: string;
   readonly state: DriftState;
   readonly policy: DriftPolicy;
@@ -38,10 +42,10 @@ export interface DriftRecord {
   readonly why?: string;
   /** The last times it was put right, oldest first. */
   readonly repairs: readonly string[];
-  /** When it was pushed and has not been seen as asked since. */
+  /** When it was last pushed; it has not been seen as asked since. */
   readonly pushedAt?: string;
   readonly settledAt?: string;
-  /** When it was last seen as asked: whoever made it did so after that. */
+  /** When it was last seen as asked, or with another value: whoever made it did so after that. */
   readonly lastAsAskedAt?: string;
   readonly actor?: DriftActor;
   /** By which the resource's cloud knows it, where its outputs tell. */
@@ -60,6 +64,16 @@ export interface DriftStore {
   unsettled(deployment: string): Promise<readonly DriftRecord[]>;
   of(deployment: string, resource: ResourceKey): Promise<readonly DriftRecord[]>;
   put(deployment: string, records: readonly DriftRecord[]): Promise<void>;
+  /**
+   * Changes one record as it is now, again and again until nobody was faster; does nothing where there is none or `change`
+   * gives none. Throws ConflictError when others keep changing it.
+   */
+  change(
+    deployment: string,
+    resource: ResourceKey,
+    path: string,
+    change: (record: DriftRecord) => DriftRecord | undefined,
+  ): Promise<void>;
   /** Removes records that were settled before `before`. */
   forget(deployment: string, before: Date): Promise<void>;
 }

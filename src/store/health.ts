@@ -10,7 +10,8 @@ export interface KnownFinding extends Finding {
 
 export interface CheckRecord {
   readonly id: string;
-  readonly system: System;
+  /** `engine`: what resources noticed when they were last looked at, as far as no check has found it. */
+  readonly system: System | 'engine';
   readonly title: string;
   readonly state: 'ok' | 'failing' | 'unknown';
   /** Why it could not be made. */

@@ -1,8 +1,11 @@
 /** How records lie in their tables. Whatever has a structure is kept as JSON; what is filtered or merged has a column. */
 import { createHash } from 'node:crypto';
+import type { Finding } from '../graph/finding.ts';
 import type { Cause } from '../graph/request.ts';
-import { noWishes } from '../resources/scope.ts';
+import type { Difference } from '../graph/resource.ts';
+import { noWishes, type QuarantinedImage } from '../resources/scope.ts';
 import type { DeploymentSpecInput } from '../spec/spec.ts';
+import { shortText } from './short-text.ts';
 import type { DeploymentMemory, DeploymentRecord, OperationRecord, Receipt, StepRecord } from './store.ts';
 import { rowKeyOf } from './tables.ts';
 
@@ -61,6 +64,12 @@ export const OPERATION = 'operation';
 
 /** Characters; see LARGEST_SPEC_CHARACTERS: the same limit of one column. */
 const LONGEST_COLUMN = 32_000;
+/** Characters of what an operation failed with; the clouds' own words have no bound. */
+const LONGEST_MESSAGE = 4_000;
+/** Characters of one text, where all of them together are too long for a column. */
+const LONGEST_TEXT = 400;
+const LONGEST_PATH = 200;
+const MOST_PATHS = 50;
 
 /** Azure's own tag of the row will not do: it also changes when an operation is entered. */
 function etagOf({ revision, createdAt }: DeploymentRow): string {
@@ -99,11 +108,22 @@ export const toMemoryColumns = ({
 }: DeploymentMemory): Partial<DeploymentRow> => ({
   ...plain,
   ...Object.fromEntries(
-    Object.entries({ rotateAfter, quarantine, wishes, pauses, repairAfter }).flatMap(([column, value]) =>
-      value === undefined ? [] : [[column, JSON.stringify(value)]],
-    ),
+    Object.entries({
+      rotateAfter,
+      quarantine: quarantine && newestImages(quarantine),
+      wishes,
+      pauses,
+      repairAfter,
+    }).flatMap(([column, value]) => (value === undefined ? [] : [[column, JSON.stringify(value)]])),
   ),
 });
+
+/** As many as fit; one that was given up so long ago is hardly what a tag names now. */
+const newestImages = (quarantine: readonly QuarantinedImage[]): readonly QuarantinedImage[] =>
+  firstThatFit(
+    quarantine.toReversed().map((image) => ({ ...image, reason: shortText(image.reason, LONGEST_TEXT) })),
+    LONGEST_COLUMN,
+  ).toReversed();
 
 export function toOperation(row: OperationRow, steps: readonly StepRecord[]): OperationRecord {
   const cause: Cause = JSON.parse(row.cause);
@@ -135,27 +155,57 @@ export function toStepRow(partitionKey: string, kind: 'step' | 'look', step: Ste
 }
 
 /** Receipts of a storm of events are more than one column holds; what came is all in the list of events. */
-export function toReceiptsColumn(receipts: readonly Receipt[]): string {
-  const kept: string[] = [];
-  let room = LONGEST_COLUMN - '[]'.length;
-  for (const text of receipts.map((receipt) => JSON.stringify(receipt))) {
-    room -= text.length + ','.length;
-    if (room < 0) break;
-    kept.push(text);
-  }
-  return `[${kept.join(',')}]`;
+export const toReceiptsColumn = (receipts: readonly Receipt[]): string =>
+  JSON.stringify(firstThatFit(receipts, LONGEST_COLUMN));
+
+export const toFailureColumn = (failure: NonNullable<OperationRecord['failure']>): string =>
+  JSON.stringify({ ...failure, message: shortText(failure.message, LONGEST_MESSAGE) });
+
+/** The first of them that have room in so many characters of JSON. */
+function firstThatFit<T>(items: readonly T[], room: number): readonly T[] {
+  let left = room - '[]'.length;
+  const end = items.findIndex((item) => {
+    left -= JSON.stringify(item).length + ','.length;
+    return left < 0;
+  });
+  return end < 0 ? items : items.slice(0, end);
 }
 
-/** Differences are the only part without a bound of its own; of too long ones their paths are kept. */
+/**
+ * One that is too long keeps what decides, its outputs and its wish among it, and the beginning of what is told in words;
+ * of differences the paths, as far as there is room.
+ */
 function fitting(step: StepRecord): StepRecord {
   if (JSON.stringify(step).length <= LONGEST_COLUMN) return step;
-  const differences = step.differences?.slice(0, 50).map(({ path }) => ({
-    path: path.slice(0, 200),
+  const { differences, findings, reason, failure, ...plain } = step;
+  const short: StepRecord = {
+    ...plain,
+    ...(reason === undefined ? {} : { reason: shortText(reason, LONGEST_TEXT) }),
+    ...(failure && { failure: { ...failure, message: shortText(failure.message, LONGEST_TEXT) } }),
+  };
+  const told = findings && { ...short, findings: firstThatFit(findings.map(inShort), roomBeside(short)) };
+  const kept = told ?? short;
+  return differences ? { ...kept, differences: firstThatFit(pathsOf(differences), roomBeside(kept)) } : kept;
+}
+
+/** For one field more; its name takes a little itself. */
+const roomBeside = (step: StepRecord): number =>
+  LONGEST_COLUMN - JSON.stringify(step).length - ',"differences":'.length;
+
+const inShort = (finding: Finding): Finding => ({
+  ...finding,
+  what: shortText(finding.what, LONGEST_TEXT),
+  evidence: shortText(finding.evidence, LONGEST_TEXT),
+  breaks: shortText(finding.breaks, LONGEST_TEXT),
+  remedy: shortText(finding.remedy, LONGEST_TEXT),
+});
+
+const pathsOf = (differences: readonly Difference[]): readonly Difference[] =>
+  differences.slice(0, MOST_PATHS).map(({ path }) => ({
+    path: path.slice(0, LONGEST_PATH),
     wanted: '(too long to keep)',
     found: '(too long to keep)',
   }));
-  return differences ? { ...step, differences } : step;
-}
 
 export const toSteps = (rows: readonly StepRow[]): readonly StepRecord[] =>
   rows.toSorted((a, b) => a.ordinal - b.ordinal).map(({ step }): StepRecord => JSON.parse(step));

@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 import { odata, type TableClient, type TransactionAction } from '@azure/data-tables';
 import type { Json, ResourceKey } from '../graph/resource.ts';
 import { type DriftRecord, type DriftStore, isUnsettled } from './drift.ts';
+import { ConflictError } from './store.ts';
+import { orNothing, TRIES, unlessBeaten } from './table-answers.ts';
 
 interface DriftRow {
   readonly partitionKey: string;
@@ -20,12 +22,15 @@ const LONGEST_PATH = 1_000;
 
 const prefixOf = (resource: ResourceKey): string => `${resource.replaceAll('/', '~')}~`;
 
-/** Paths are anybody's text; row keys may not be. */
-const rowKeyOf = ({ resource, path }: DriftRecord): string =>
-  `${prefixOf(resource)}${createHash('sha256').update(path).digest('hex').slice(0, 40)}`;
+const keptPath = (path: string): string => path.slice(0, LONGEST_PATH);
 
-const fitting = (value: Json): Json =>
-  JSON.stringify(value).length <= LONGEST_VALUE ? value : '(too long to keep)';
+/** Paths are anybody's text; row keys may not be. What is kept of a path finds its row again. */
+const rowKeyOf = ({ resource, path }: Pick<DriftRecord, 'resource' | 'path'>): string =>
+  `${prefixOf(resource)}${createHash('sha256').update(keptPath(path)).digest('hex').slice(0, 40)}`;
+
+const TOO_LONG = '(too long to keep)';
+
+const fitting = (value: Json): Json => (JSON.stringify(value).length <= LONGEST_VALUE ? value : TOO_LONG);
 
 const toRow = (deployment: string, record: DriftRecord): DriftRow => ({
   partitionKey: deployment,
@@ -34,13 +39,16 @@ const toRow = (deployment: string, record: DriftRecord): DriftRow => ({
   lastSeenAt: record.lastSeenAt,
   record: JSON.stringify({
     ...record,
-    path: record.path.slice(0, LONGEST_PATH),
+    path: keptPath(record.path),
     wanted: fitting(record.wanted),
     found: fitting(record.found),
   }),
 });
 
-const recordOf = ({ record }: DriftRow): DriftRecord => JSON.parse(record);
+function recordOf({ record }: DriftRow): DriftRecord {
+  const kept: DriftRecord = JSON.parse(record);
+  return kept.found === TOO_LONG ? { ...kept, isCut: true } : kept;
+}
 
 export function createTableDrift(open: () => Promise<TableClient>): DriftStore {
   const rowsWhere = async (filter: string, most = Number.POSITIVE_INFINITY): Promise<DriftRow[]> => {
@@ -83,6 +91,19 @@ export function createTableDrift(open: () => Promise<TableClient>): DriftStore {
       // A transaction refuses the same row twice.
       const rows = new Map(records.map((record) => [rowKeyOf(record), toRow(deployment, record)]));
       await change([...rows.values()].map((row) => ['upsert', { ...row }, 'Replace']));
+    },
+
+    async change(deployment, resource, path, changed) {
+      const table = await open();
+      const rowKey = rowKeyOf({ resource, path });
+      for (let attempt = 0; attempt < TRIES; attempt += 1) {
+        const found = await orNothing(table.getEntity<DriftRow>(deployment, rowKey));
+        const record = found && changed(recordOf(found));
+        if (!record) return;
+        const row = toRow(deployment, record);
+        if (await unlessBeaten(table.updateEntity({ ...row }, 'Replace', { etag: found.etag }))) return;
+      }
+      throw new ConflictError(`others keep changing what is known of ${path} of ${resource}`);
     },
 
     async forget(deployment, before) {

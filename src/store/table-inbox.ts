@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { odata, type TableClient, type TransactionAction } from '@azure/data-tables';
 import { type EventRecord, type Inbox, isEvent, type LookRequest, type Settlement } from './inbox.ts';
+import { shortText } from './short-text.ts';
 import { hasStatus } from './tables.ts';
 
 interface InboxRow {
@@ -23,6 +24,8 @@ interface InboxRow {
 /** Of one batch; a storm is taken in several. Bounds what one activity reads and writes. */
 const LARGEST_BATCH = 300;
 const ROWS_PER_TRANSACTION = 100;
+/** Characters; why an event has failed is told in the clouds' own words, and a column has a bound. */
+const LONGEST_REASON = 4_000;
 
 /** Ids of events are anybody's text; row keys may not be. */
 const rowKeyOf = (kind: 'request' | 'event', id: string): string =>
@@ -44,6 +47,11 @@ function eventOf(row: InboxRow): EventRecord | undefined {
   const isProven = settlement.outcome === 'acted' || settlement.outcome === 'nothing-differed';
   return { ...entry, ...settlement, ...(isProven ? { provenAt: at } : {}) };
 }
+
+const toColumn = ({ reason, ...settlement }: Settlement): string =>
+  JSON.stringify(
+    reason === undefined ? settlement : { ...settlement, reason: shortText(reason, LONGEST_REASON) },
+  );
 
 export function createTableInbox(open: () => Promise<TableClient>): Inbox {
   const rowsWhere = async (filter: string, most = Number.POSITIVE_INFINITY): Promise<InboxRow[]> => {
@@ -117,7 +125,7 @@ export function createTableInbox(open: () => Promise<TableClient>): Inbox {
       );
       const settled = taken.map((row) => {
         const entry = entryOf(row);
-        return isEvent(entry) ? { ...row, settlement: JSON.stringify(settlementOf(entry)) } : row;
+        return isEvent(entry) ? { ...row, settlement: toColumn(settlementOf(entry)) } : row;
       });
       await change(
         settled.map(({ partitionKey, rowKey, settlement }) =>

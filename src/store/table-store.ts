@@ -11,6 +11,7 @@ import {
   type OperationRow,
   type StepRow,
   toDeployment,
+  toFailureColumn,
   toMemoryColumns,
   toOperation,
   toReceiptsColumn,
@@ -24,15 +25,14 @@ import {
   type StepRecord,
   type Store,
 } from './store.ts';
+import { orNothing, TRIES, unlessBeaten } from './table-answers.ts';
 import { createTableDrift } from './table-drift.ts';
 import { createTableHealth } from './table-health.ts';
 import { createTableInbox } from './table-inbox.ts';
-import { hasStatus, newestFirst, openTables, operationsOf, rowKeyOf } from './tables.ts';
+import { newestFirst, openTables, operationsOf, rowKeyOf } from './tables.ts';
 
 /** A transaction takes 100 rows and 4 MiB; so many of the largest rows fit both. */
 const ROWS_PER_TRANSACTION = 50;
-/** Each try that loses was beaten by another writer, so somebody gets on. */
-const TRIES = 10;
 
 /** Makes its tables on first use. Methods throw what Azure's client throws when the store does not answer. */
 export function createTableStore(connection: StoreConnection, credential: TokenCredential): Store {
@@ -157,7 +157,7 @@ export function createTableStore(connection: StoreConnection, credential: TokenC
         rowKey: OPERATION,
         state,
         ...(state === 'succeeded' || state === 'failed' ? { finishedAt: at } : {}),
-        ...(failure === undefined ? {} : { failure: JSON.stringify(failure) }),
+        ...(failure === undefined ? {} : { failure: toFailureColumn(failure) }),
         ...(receipts === undefined ? {} : { receipts: toReceiptsColumn(receipts) }),
       };
       await orNothing((await tables.operations()).updateEntity(outcome, 'Merge'));
@@ -224,26 +224,5 @@ async function writeSteps(
   for (let start = 0; start < latest.length; start += ROWS_PER_TRANSACTION) {
     const rows = latest.slice(start, start + ROWS_PER_TRANSACTION);
     await table.submitTransaction(rows.map((row) => ['upsert', { ...row }, 'Replace']));
-  }
-}
-
-/** Nothing when it is not there; what else goes wrong is thrown. */
-async function orNothing<T>(answer: Promise<T>): Promise<T | undefined> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (hasStatus(error, 404)) return undefined;
-    throw error;
-  }
-}
-
-/** False when another writer was first: made it (409), changed it (412) or removed it (404). */
-async function unlessBeaten(write: Promise<unknown>): Promise<boolean> {
-  try {
-    await write;
-    return true;
-  } catch (error) {
-    if (hasStatus(error, 404, 409, 412)) return false;
-    throw error;
   }
 }

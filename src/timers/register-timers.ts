@@ -6,13 +6,13 @@ import type { Waker } from '../reactions/waker.ts';
 import type { Store } from '../store/store.ts';
 import { checkAll, type StartCheckAt } from './check-all.ts';
 import { deliverNotifications } from './deliver-notifications.ts';
-import { sweep, wakeWaiting } from './sweep.ts';
+import { sweep, sweepTurns, wakeWaiting } from './sweep.ts';
 
 export function registerTimers(store: Store, wake: Waker, sweepSchedule: string): void {
   app.timer('sweep', {
     schedule: sweepSchedule,
     extraInputs: [input.durableClient()],
-    handler: sweep(store, wake),
+    handler: sweep(store, wake, sweepTurns(sweepSchedule)),
   });
   app.timer('wakeWaiting', {
     schedule: '30 * * * * *',

@@ -4,6 +4,7 @@
  */
 import type { InvocationContext, TimerHandler } from '@azure/functions';
 import type { Waker } from '../reactions/waker.ts';
+import { intervalOf } from '../schedule.ts';
 import type { Store } from '../store/store.ts';
 import { type Turns, turnOf } from './turns.ts';
 
@@ -15,22 +16,29 @@ const KEEP_DRIFT_DAYS = 30;
 /** Days that it is kept which findings appeared and cleared. */
 const KEEP_HEALTH_DAYS = 14;
 
+/** A request that still waits would be put off by the next; so long before that all have begun. */
+const ROOM_MILLISECONDS = 3 * 60_000;
+const LONGEST_MILLISECONDS = 20 * 60_000;
+
 /**
  * A sweep makes some 25 calls of the Resource Manager, so these are half of what one subscription may make in a minute
- * (clients/arm-budget.ts); the checks take the rest. All are under way before the next time comes.
+ * (clients/arm-budget.ts); the checks take the rest.
  */
-export const SWEEP_TURNS: Turns = {
-  together: 20,
-  pauseMilliseconds: 60_000,
-  withinMilliseconds: 20 * 60_000,
-};
+export function sweepTurns(schedule: string): Turns {
+  const interval = intervalOf(schedule) ?? Number.POSITIVE_INFINITY;
+  return {
+    together: 20,
+    pauseMilliseconds: 60_000,
+    withinMilliseconds: Math.max(0, Math.min(LONGEST_MILLISECONDS, interval - ROOM_MILLISECONDS)),
+  };
+}
 
 export const sweep =
-  (store: Store, wake: Waker): TimerHandler =>
+  (store: Store, wake: Waker, timing: Turns): TimerHandler =>
   async (_timer, context) => {
     const now = Date.now();
     const names = (await store.listDeployments()).map(({ name }) => name);
-    const turns = new Map(names.map((name, index) => [name, turnOf(index, names.length, SWEEP_TURNS)]));
+    const turns = new Map(names.map((name, index) => [name, turnOf(index, names.length, timing)]));
     await forEachDeployment(names, context, async (name) => {
       const turn = turns.get(name) ?? 0;
       await store.inbox.forgetEvents(name, new Date(now - KEEP_EVENTS_DAYS * DAY));

@@ -44,16 +44,19 @@ describe('what the activity log calls a thing', () => {
 
   test('is of the scale set that lacks the identity', () => {
     const known = { 'azure/cluster': { nodeResourceGroup: 'MC_rg' } };
-    expect(idOf('azure/node-identity', 'aks-user-vmss.identity', {}, known)).toBe(
+    expect(idOf('azure/node-identity', 'aks-user-vmss.identity.userAssignedIdentities', {}, known)).toBe(
       `/subscriptions/${subscriptionId}/resourceGroups/MC_rg/providers/Microsoft.Compute/virtualMachineScaleSets/aks-user-vmss`,
     );
   });
 
   test('is not known as long as what it stands below is not, and of what Azure does not keep', () => {
     expect(idOf('azure/postgres-parameters', 'max_connections')).toBeUndefined();
-    expect(idOf('azure/node-identity', 'aks-user-vmss.identity')).toBeUndefined();
+    expect(idOf('azure/node-identity', 'aks-user-vmss.identity.userAssignedIdentities')).toBeUndefined();
     expect(
       idOf('azure/file-share', 'shareQuota', { name: '' }, { 'azure/storage-account': { id: group } }),
+    ).toBeUndefined();
+    expect(
+      idOf('azure/node-identity', '', {}, { 'azure/cluster': { nodeResourceGroup: 'MC_rg' } }),
     ).toBeUndefined();
     expect(idOf('azure/postgres-server', 'sku.name', { id: 'psql' })).toBeUndefined();
     expect(idOf('kubernetes/ollama', 'spec', { id: server })).toBeUndefined();

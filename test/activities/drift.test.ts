@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { reconcileResource } from '../../src/activities/reconcile-resource.ts';
 import { recordSteps } from '../../src/activities/record-steps.ts';
+import type { Clients } from '../../src/clients/clients.ts';
+import { type KubernetesApi, KubernetesError } from '../../src/clients/kubernetes-api.ts';
 import type { Outputs, ResourceKey } from '../../src/graph/resource.ts';
 import type { ReconcileResult } from '../../src/orchestrations/activities.ts';
 import { advance, noProgress, toRecord } from '../../src/orchestrations/progress.ts';
@@ -24,6 +26,20 @@ let azurite: Azurite;
 let store: Store;
 let server: AnApiServer;
 let now: number;
+/** What another writer does as soon as something was applied. */
+let afterApply: () => void;
+const clients: Clients = {
+  ...({} as Clients),
+  async kubernetes() {
+    const api = await server.clients.kubernetes('', '');
+    const apply: KubernetesApi['apply'] = async (...given) => {
+      const applied = await api.apply(...given);
+      afterApply();
+      return applied;
+    };
+    return { ...api, apply };
+  },
+};
 beforeAll(async () => {
   azurite = await Azurite.start();
   server = await startApiServer();
@@ -39,6 +55,7 @@ beforeEach(async () => {
   await azurite.dispose();
   azurite = await Azurite.start();
   store = azurite.openStore();
+  afterApply = () => undefined;
   now = Date.parse('2026-11-24T10:00:00Z');
   await store.putDeployment(NAME, minimalSpec, new Date(now));
   expect(await look()).toMatchObject({ kind: 'ready' });
@@ -50,10 +67,11 @@ beforeEach(async () => {
 async function look(
   of: ResourceKey = key,
   outputs: Readonly<Partial<Record<ResourceKey, Outputs>>> = { 'kubernetes/namespace': {} },
+  after = minute,
 ): Promise<ReconcileResult> {
-  now += minute;
+  now += after;
   const input = { deployment: NAME, key: of, outputs, now };
-  const result = await reconcileResource(store, () => server.clients)(input);
+  const result = await reconcileResource(store, () => clients)(input);
   const stack = { shape: [{ key: of, waitsFor: [] }], patience: {} };
   const steps = toRecord(advance(noProgress, of, result, { began: now, now }, stack));
   expect(await recordSteps(store)({ deployment: NAME, operations: [{ id: 'op' }], steps })).toEqual({
@@ -108,7 +126,7 @@ describe('what somebody else changed', () => {
       id: 'drift-report',
       severity: 'warning',
       what: expect.stringContaining('changed by kubectl-edit'),
-      repair: 'POST /api/deployments/chat/repair',
+      repair: `POST /api/deployments/chat/repair?resources=${key}`,
     });
     await look();
     expect(await findings()).toEqual([finding]);
@@ -179,9 +197,54 @@ describe('what somebody else changed', () => {
     expect(finding).toMatchObject({ id: 'drift-fought', severity: 'warning' });
     expect(finding?.what).toContain(SECONDS);
     expect(finding?.what).toContain('kubectl-edit');
-    now += 60 * minute;
+    now += 24 * 60 * minute;
+    expect(await look()).toMatchObject({ did: 'nothing', held: [SECONDS] });
+    await store.changeDeployment(NAME, () => ({ repairAfter: { [key]: new Date(now).toISOString() } }));
     expect(await look()).toMatchObject({ did: 'repaired' });
     expect(await findings()).toEqual([]);
+  });
+
+  test('is fought over, too, by a writer that undoes each push at once, and three writes are all there is', async () => {
+    afterApply = () => changeSeconds(60);
+    changeSeconds(60);
+    const pushes: number[] = [];
+    for (let minutes = 0; minutes < 30; minutes += 1) {
+      const { did } = await look();
+      if (server.writes().length > 0) pushes.push(minutes);
+      expect(did).toBe(pushes.includes(minutes) ? 'repaired' : 'nothing');
+    }
+    expect(pushes).toEqual([0, 2, 4]);
+    expect(await drift()).toMatchObject([{ state: 'fought', repairs: { length: 3 } }]);
+    expect(await findings()).toMatchObject([{ id: 'drift-fought' }]);
+    await store.changeDeployment(NAME, () => ({ repairAfter: { [key]: new Date(now).toISOString() } }));
+    for (let minutes = 0; minutes < 30; minutes += 1) await look();
+    expect(server.writes()).toHaveLength(3);
+    expect((await drift())[0]).toMatchObject({ state: 'fought' });
+  });
+
+  test('is no fight with a cloud that shows a push only later, which is pushed once', async () => {
+    afterApply = () => changeSeconds(60);
+    changeSeconds(60);
+    await look();
+    for (let looks = 0; looks < 20; looks += 1) {
+      expect(await look(key, undefined, 5_000)).toMatchObject({ kind: 'waiting', did: 'nothing' });
+    }
+    expect(server.writes()).toHaveLength(1);
+    const pushedAt = new Date(now - 20 * 5_000).toISOString();
+    changeSeconds(10_800);
+    expect(await look()).toMatchObject({ kind: 'ready', did: 'nothing' });
+    expect(await drift()).toMatchObject([{ state: 'repaired', repairs: [pushedAt] }]);
+  });
+
+  test('is no fight with a cloud that refuses a push, which is tried at each look', async () => {
+    changeSeconds(60);
+    afterApply = () => {
+      changeSeconds(60);
+      throw new KubernetesError(500, 'InternalError', 'try again');
+    };
+    for (let looks = 0; looks < 10; looks += 1) expect(await look()).toMatchObject({ kind: 'failed' });
+    expect(server.writes()).toHaveLength(10);
+    expect(await drift()).toMatchObject([{ state: 'open', repairs: [] }]);
   });
 
   test('is taken into the spec where a rule says adopt, and everything is looked at then', async () => {
@@ -343,6 +406,16 @@ describe('what an autoscaler has set', () => {
       { path: 'Deployment open-webui: spec.replicas', wanted: 3, found: 2, actor: { name: 'kubectl' } },
     ]);
 
+    const autoscaler = { apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler' };
+    await server.api.apply({
+      ...autoscaler,
+      metadata: { name: 'busy', namespace: 'open-webui' },
+      spec: {
+        scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'open-webui' },
+        maxReplicas: 9,
+      },
+    });
+    server.writes();
     server.edit(webui, { spec: { replicas: 7 } }, 'kube-controller-manager', 'scale');
     await rolledOut(7);
     expect(await lookAtWebui()).toMatchObject({ kind: 'ready', did: 'nothing' });

@@ -69,6 +69,8 @@ async function round(checks: readonly Check[], at: number): Promise<void> {
   const told = { deployment: name, at: minute(at), systems: [{ system, results }] };
   expect(await recordHealth(store)(told)).toEqual({ ok: true });
 }
+/** Without what the engine noticed. */
+const checks = async () => (await store.health.checks(name)).filter(({ id }) => id !== 'engine');
 const finds = (...findings: CheckFinding[]) => [aCheck('server', async () => findings)];
 const fails = [aCheck('server', () => Promise.reject(new Error('away')))];
 const dependencies = (at: number) => ({
@@ -99,6 +101,41 @@ describe('checks', () => {
       { id: 'well', state: 'ok' },
       { id: 'ill', state: 'failing', findings: [stopped] },
     ]);
+  });
+
+  test('name the call that puts it right, for the resource that it is about', async () => {
+    const repair = `POST /api/deployments/${name}/repair`;
+    const rotate = `POST /api/deployments/${name}/rotate?what=postgres-password`;
+    const ill = aCheck('ill', async () => [
+      { ...stopped, repair },
+      { ...stopped, id: 'other', repair: rotate },
+    ]);
+    const input = { deployment: name, system: 'database', now: START };
+    const { results } = await runChecks(store, () => ({}) as Clients, [ill])(input);
+    expect(results.flatMap(({ findings }) => findings.map((finding) => finding.repair))).toEqual([
+      `${repair}?resources=azure/postgres-server`,
+      rotate,
+    ]);
+  });
+
+  test('know what a resource told when it was last ready, whatever it is now', async () => {
+    const outputs = { fqdn: 'psql.example.com' };
+    await store.recordSteps(
+      name,
+      [],
+      [{ ...step('azure/postgres-server', 0, 'waiting'), outputs, seenAt: iso(0) }],
+    );
+    let known: unknown;
+    const looks = aCheck('looks', async (scope) => {
+      known = scope.known['azure/postgres-server'];
+      return [];
+    });
+    await runChecks(store, () => ({}) as Clients, [looks])({
+      deployment: name,
+      system: 'database',
+      now: START,
+    });
+    expect(known).toEqual({ outputs, readyAt: minute(0) });
   });
 
   test('of a deployment that is not known are unknown', async () => {
@@ -142,7 +179,7 @@ describe('a finding', () => {
     await round(finds(stopped), 0);
     await round(finds(stopped), 5);
     await round(fails, 10);
-    expect(await store.health.checks(name)).toMatchObject([
+    expect(await checks()).toMatchObject([
       { state: 'unknown', findings: [{ since: iso(0), lastSeenAt: iso(5) }] },
     ]);
     expect(await store.health.history(name)).toHaveLength(1);
@@ -153,9 +190,16 @@ describe('a finding', () => {
       { id: `${id}/appeared`, change: 'appeared', at: iso(0) },
     ]);
     await round(finds(stopped), 20);
-    expect(await store.health.checks(name)).toMatchObject([{ findings: [{ since: iso(20) }] }]);
+    expect(await checks()).toMatchObject([{ findings: [{ since: iso(20) }] }]);
     await store.health.forget(name, new Date(minute(16)));
     expect(await store.health.history(name)).toMatchObject([{ at: iso(20) }]);
+  });
+
+  test('tells which failing resource it comes from', async () => {
+    await store.recordSteps(name, [], [step('azure/postgres-server', 0, 'ready')]);
+    await round(finds(stopped, { ...stopped, id: 'missing', resource: 'azure/postgres-database' }), 0);
+    const causes = (await store.health.history(name)).map(({ finding, causedBy }) => [finding.id, causedBy]);
+    expect(Object.fromEntries(causes)).toEqual({ stopped: undefined, missing: 'azure/postgres-server' });
   });
 
   test('is told on each channel until that has been settled', async () => {
@@ -171,8 +215,109 @@ describe('a finding', () => {
   test('goes with a check that is not made any more', async () => {
     await round(finds(stopped), 0);
     await round([aCheck('another', async () => [])], 5);
-    expect(await store.health.checks(name)).toMatchObject([{ id: 'another', state: 'ok' }]);
+    expect(await checks()).toMatchObject([{ id: 'another', state: 'ok' }]);
     expect((await store.health.history(name))[0]).toMatchObject({ change: 'cleared' });
+  });
+});
+
+describe('what a resource notices itself', () => {
+  const noticed = {
+    ...stopped,
+    id: 'drift-fought',
+    severity: 'warning',
+    since: iso(0),
+  } as const;
+  const look = (findings: StepRecord['findings']) =>
+    store.recordSteps(
+      name,
+      [],
+      [{ ...step('azure/postgres-server', 0, 'ready'), ...(findings ? { findings } : {}) }],
+    );
+
+  test('is told when it appears and when it is gone, unless a check has found the same', async () => {
+    await look([noticed]);
+    await round(finds(), 5);
+    await round(finds(), 10);
+    await look(undefined);
+    await round(finds(), 15);
+    const told = (await store.health.history(name)).map(({ change, at, finding }) => [
+      change,
+      at,
+      finding.id,
+    ]);
+    expect(told).toEqual([
+      ['cleared', iso(15), 'drift-fought'],
+      ['appeared', iso(5), 'drift-fought'],
+    ]);
+    await look([{ ...noticed, id: 'stopped' }]);
+    await round(finds(stopped), 20);
+    expect((await store.health.history(name)).filter(({ at }) => at === iso(20))).toHaveLength(1);
+  });
+
+  test('is not told of what the spec does not ask for any more', async () => {
+    const redis = {
+      ...step('kubernetes/redis', 1, 'ready'),
+      findings: [{ ...noticed, resource: 'kubernetes/redis' }],
+    } as const;
+    await store.putDeployment(name, { ...minimalSpec, webui: { replicas: 1 } }, new Date(START));
+    await store.recordSteps(name, [], [redis]);
+    await round(finds(), 5);
+    expect(await store.health.history(name)).toEqual([]);
+  });
+});
+
+describe('what is being changed', () => {
+  const begin = (kind: 'provision' | 'repair') =>
+    store.createOperation({
+      id: `${name}-change`,
+      deployment: name,
+      kind,
+      cause: { kind: 'request', what: 'it was asked for' },
+      revision: 2,
+      requestedAt: iso(1),
+    });
+  const seen = (at: number) =>
+    store.recordSteps(name, [], [{ ...step('azure/postgres-server', 0, 'ready'), seenAt: iso(at) }]);
+  const history = async () => (await store.health.history(name)).map(({ at, change }) => [change, at]);
+
+  test('is not found wrong before it has been found as asked since, or for too long', async () => {
+    await round(finds(), 0);
+    await begin('provision');
+    await seen(0);
+    await round(finds(stopped), 5);
+    expect(await checks()).toMatchObject([
+      { state: 'unknown', why: `operation ${name}-change is changing what it is about`, findings: [] },
+    ]);
+    await seen(6);
+    await round(finds(stopped), 10);
+    expect(await history()).toEqual([['appeared', iso(10)]]);
+    await round(finds(), 12);
+    await seen(0);
+    await round(finds(stopped), 32);
+    expect((await history())[0]).toEqual(['appeared', iso(32)]);
+  });
+
+  test('is not found wrong by a check that began during the look that found it as asked', async () => {
+    await begin('provision');
+    const look = { ...step('azure/postgres-server', 0, 'ready'), seenAt: iso(4), readyAt: iso(6) };
+    await store.recordSteps(name, [], [look]);
+    await round(finds(stopped), 5);
+    expect(await checks()).toMatchObject([{ state: 'unknown', findings: [] }]);
+  });
+
+  test('goes on being wrong when it was before', async () => {
+    await round(finds(stopped), 0);
+    await begin('provision');
+    await round(finds(stopped), 5);
+    expect(await checks()).toMatchObject([
+      { state: 'failing', findings: [{ since: iso(0), lastSeenAt: iso(5) }] },
+    ]);
+  });
+
+  test('is only what somebody wishes, and not what is put right', async () => {
+    await begin('repair');
+    await round(finds(stopped), 5);
+    expect(await history()).toEqual([['appeared', iso(5)]]);
   });
 });
 

@@ -131,6 +131,38 @@ describe('who made a change in Azure', () => {
     expect(asked).toBe(0);
   });
 
+  test('is asked about for an hour from when the value was found that is there now', async () => {
+    await write('kv-one');
+    tenant.pass(MINUTE);
+    const foundSince = iso();
+    const since = iso(now() - 300 * MINUTE);
+    tenant.pass(10 * MINUTE);
+    await store.drift.put(name, [
+      drifted({ since, foundSince, lastAsAskedAt: since, lastSeenAt: foundSince }),
+    ]);
+    await nameThem();
+    expect(await actor()).toMatchObject({ name: operator(), how: 'activity-log' });
+    await store.drift.put(name, [drifted({ since, foundSince: iso(now() - 61 * MINUTE) })]);
+    await nameThem();
+    expect(asked).toBe(1);
+  });
+
+  test.each([
+    ['is entered beside what has become of it while the log was asked', { state: 'adopted' }, true],
+    ['is not entered where another value is found by then', { found: 'SecuredByPerimeter' }, false],
+    ['is not entered over who is known by then', { actor: { name: 'kubectl', how: 'event' } }, false],
+  ] as const)('%s', async (_, meanwhile, isEntered) => {
+    await store.drift.put(name, [drifted()]);
+    const writes = async () => {
+      await store.drift.put(name, [drifted(meanwhile)]);
+      return [{ caller: 'somebody@example.com', at: iso(now() - MINUTE), operation: 'write' }];
+    };
+    await nameThem({ activityLog: () => ({ writes }) });
+    const [known] = await store.drift.list(name);
+    expect(known).toMatchObject(meanwhile);
+    expect(known?.actor?.name === 'somebody@example.com').toBe(isEntered);
+  });
+
   test('is a failure told as data when the log does not answer', async () => {
     await store.drift.put(name, [drifted()]);
     const activityLog = () => ({ writes: () => Promise.reject(new Error('closed')) });

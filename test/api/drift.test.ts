@@ -42,6 +42,15 @@ const post = (what: keyof typeof handlers, body?: unknown, of = name): Promise<A
     body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
   return call(handler, 'POST', `/api/deployments/${of}/${what}`, { name: of }, options);
 };
+/** As findings name the call, without a body. */
+const repairOf = (resources: string): Promise<Answer> =>
+  call(
+    postRepair(dependencies),
+    'POST',
+    `/api/deployments/${name}/repair`,
+    { name },
+    { query: { resources } },
+  );
 const drift = (query: Readonly<Record<string, string>> = {}): Promise<Answer> =>
   call(getDrift(dependencies), 'GET', `/api/deployments/${name}/drift`, { name }, { query });
 
@@ -56,6 +65,7 @@ const quota: DriftRecord = {
   policy: 'report',
   repairs: [],
 };
+const somebody = { name: 'somebody@example.com', how: 'event' } as const;
 const proxied: DriftRecord = {
   ...quota,
   resource: 'cloudflare/dns-record',
@@ -80,21 +90,29 @@ describe('GET …/drift', () => {
 });
 
 describe('POST …/repair', () => {
-  test('asks for what is named, and for everything when nothing is, whatever is known to differ', async () => {
-    await store.drift.put(name, [quota]);
-    expect((await post('repair', { resources: ['cloudflare/dns-record'] })).status).toBe(202);
+  test('has everything looked at, and overrides rules for what is named, or for all', async () => {
     const repairAfter = async () => (await store.findDeployment(name))?.repairAfter;
-    expect(await repairAfter()).toEqual({ 'cloudflare/dns-record': now.toISOString() });
-    expect(await taken()).toMatchObject([{ kind: 'repair', look: ['cloudflare/dns-record'] }]);
+    const at = now.toISOString();
+    expect((await post('repair', { resources: ['cloudflare/dns-record'] })).status).toBe(202);
+    expect(await repairAfter()).toEqual({ 'cloudflare/dns-record': at });
+    expect(await taken()).toMatchObject([{ kind: 'repair', look: 'all' }]);
+    expect((await repairOf('azure/file-share,kubernetes/ollama')).status).toBe(202);
+    expect(await repairAfter()).toEqual({
+      'cloudflare/dns-record': at,
+      'azure/file-share': at,
+      'kubernetes/ollama': at,
+    });
     expect((await post('repair')).status).toBe(202);
-    expect(await taken()).toContainEqual(expect.objectContaining({ kind: 'repair', look: 'all' }));
-    for (const key of ['azure/file-share', 'kubernetes/open-webui'])
-      expect(await repairAfter()).toHaveProperty([key], now.toISOString());
+    expect(await repairAfter()).toHaveProperty(['kubernetes/open-webui'], at);
   });
 
   test('refuses resources there are not, and changes nothing', async () => {
     const answer = await post('repair', { resources: ['azure/nothing'] });
     expect(answer).toMatchObject({ status: 400, body: { errors: [{ field: 'resources.0' }] } });
+    expect(await repairOf('azure/file-share,azure/nothing')).toMatchObject({
+      status: 400,
+      body: { errors: [{ field: 'resources.1' }] },
+    });
     expect((await store.findDeployment(name))?.repairAfter).toEqual({});
     expect(await post('repair', undefined, 'nobody')).toMatchObject({ status: 404 });
   });
@@ -110,6 +128,46 @@ describe('POST …/accept', () => {
     expect(await spec()).toEqual({ ...given, storage: { quotaGiB: 100 } });
     expect((await drift()).body.drift).toMatchObject([{ state: 'adopted' }]);
     expect(await taken()).toMatchObject([{ kind: 'provision', look: 'all' }]);
+  });
+
+  test('refuses what was too long to be kept, and says what to do', async () => {
+    const template: DriftRecord = {
+      ...quota,
+      resource: 'kubernetes/config',
+      path: 'ConfigMap open-webui-config: data.RAG_TEMPLATE',
+      ...{ wanted: 'short', found: 'x'.repeat(5_000) },
+    };
+    await store.drift.put(name, [template]);
+    expect(await accept(template)).toMatchObject({
+      status: 400,
+      body: { errors: [{ field: 'differences.0', message: expect.stringContaining('PUT the spec') }] },
+    });
+    expect(await spec()).toEqual(given);
+  });
+
+  test.each([
+    ['leaves open what has another value by then', { found: 200 }, { state: 'reported', found: 200 }],
+    [
+      'keeps who made it, should that be known by then',
+      { actor: somebody },
+      { state: 'adopted', actor: somebody },
+    ],
+  ] as const)('%s', async (_, meanwhile, known) => {
+    await store.drift.put(name, [quota]);
+    const racing: Store = {
+      ...store,
+      putDeployment: async (...asked) => {
+        const put = await store.putDeployment(...asked);
+        await store.drift.put(name, [{ ...quota, ...meanwhile }]);
+        return put;
+      },
+    };
+    const body = JSON.stringify({ differences: [{ resource: quota.resource, path: quota.path }] });
+    const headers = { 'content-type': 'application/json' };
+    const handler = postAccept({ ...dependencies, store: racing });
+    const path = `/api/deployments/${name}/accept`;
+    expect((await call(handler, 'POST', path, { name }, { body, headers })).status).toBe(202);
+    expect((await drift()).body.drift).toMatchObject([known]);
   });
 
   test('names each that has no place in the spec or is not open, and takes none of them', async () => {
@@ -186,6 +244,14 @@ describe('POST …/pause and …/resume', () => {
     expect((await api.deployment(name)).body.pauses).toHaveLength(1);
     expect((await post('resume')).status).toBe(202);
     expect((await api.deployment(name)).body.pauses).toEqual([]);
+  });
+
+  test('has what each pause held back looked at when it ends, also when two end together', async () => {
+    const until = '2026-11-24T12:00:00.000Z';
+    await post('pause', { resources: ['azure/cluster'], reason: 'an upgrade', until });
+    await post('pause', { resources: ['kubernetes/open-webui'], reason: 'a release', until });
+    const ends = (await taken()).filter(({ id }) => id.startsWith('pause-ends-'));
+    expect(ends.flatMap(({ look }) => look).toSorted()).toEqual(['azure/cluster', 'kubernetes/open-webui']);
   });
 
   test.each([

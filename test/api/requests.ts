@@ -26,6 +26,7 @@ export interface RequestOptions {
 }
 
 export const INVOCATION_ID = '4f1c2d3e-0000-4000-8000-00000000000a';
+const STALE_AFTER = 900_000;
 const ORIGIN = 'https://func-openwebui-ctl.azurewebsites.net';
 
 export class Api {
@@ -48,7 +49,9 @@ export class Api {
 
   deployment(name: string): Promise<Answer> {
     const path = `/api/deployments/${encodeURIComponent(name)}`;
-    return call(getDeployment(this.#dependencies), 'GET', path, { name });
+    return call(getDeployment({ ...this.#dependencies, staleAfterMilliseconds: STALE_AFTER }), 'GET', path, {
+      name,
+    });
   }
 
   events(name: string, query: Readonly<Record<string, string>> = {}): Promise<Answer> {

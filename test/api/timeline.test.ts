@@ -69,7 +69,7 @@ const happened: Happened = {
     },
   ],
   findings: [
-    { id: 'a', deployment: 'chat', at: at(5), change: 'appeared', finding },
+    { id: 'a', deployment: 'chat', at: at(5), change: 'appeared', finding, causedBy: 'azure/cluster' },
     { id: 'b', deployment: 'chat', at: at(7), change: 'cleared', finding },
   ],
 };
@@ -85,6 +85,11 @@ test('everything is in one list, newest first, each with who or what was behind 
     ['02', 'drift', 'properties.tags.team was changed by ann@example.com.'],
     ['01', 'event', 'The image open-webui:v2 was pushed: acted upon.'],
   ]);
+});
+
+test('a finding tells what it comes from', () => {
+  const findings = timelineOf(happened, 100).filter(({ kind }) => kind === 'finding');
+  expect(findings.map(({ causedBy }) => causedBy)).toEqual([undefined, 'azure/cluster']);
 });
 
 test('no more are given than were asked for', () => {

@@ -196,4 +196,16 @@ describe('kubernetes-client', () => {
       reason: 'ServiceUnavailable',
     });
   });
+
+  test('asks one pod on the port of its container, and tells one that has gone from what it answers', async () => {
+    const pod = { namespace: 'open-webui', name: 'open-webui-1', port: 8080 };
+    const path = 'GET /api/v1/namespaces/open-webui/pods/open-webui-1:8080/proxy/health/db';
+    replies[path] = [
+      { status: 500, body: { status: false } },
+      status(404, 'NotFound', 'pods "open-webui-1" not found'),
+    ];
+    const ask = { method: 'GET', path: '/health/db' } as const;
+    expect(await api.requestPod(pod, ask)).toMatchObject({ status: 500, body: { status: false } });
+    await expect(api.requestPod(pod, ask)).rejects.toMatchObject({ status: 404, reason: 'NotFound' });
+  });
 });

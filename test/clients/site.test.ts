@@ -7,10 +7,11 @@ import { requestSite } from '../../src/clients/site.ts';
 import { makeDirectory } from '../a-directory.ts';
 
 let status = 200;
+let more: Record<string, string> = {};
 const asked: string[] = [];
 const server = createServer((request, response) => {
   asked.push(`${request.method} ${request.url}`);
-  response.writeHead(status, { location: '/elsewhere' }).end('<html></html>');
+  response.writeHead(status, { location: '/elsewhere', ...more }).end('<html></html>');
 });
 let host = '';
 
@@ -36,6 +37,17 @@ describe('the public site', () => {
     expect(await requestSite(host)).toEqual({ isServed, said: `HTTP ${answered}` });
     // A redirect is not followed: it says enough.
     expect(asked).toEqual(['GET /']);
+  });
+
+  test.each([403, 503])('that challenges whoever has no browser, with HTTP %s', async (answered) => {
+    status = answered;
+    more = { 'cf-mitigated': 'challenge' };
+    expect(await requestSite(host)).toEqual({
+      isServed: false,
+      said: `HTTP ${answered}`,
+      isChallenged: true,
+    });
+    more = {};
   });
 
   test('that is nowhere does not throw', async () => {

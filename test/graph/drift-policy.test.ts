@@ -62,12 +62,12 @@ describe('a difference that somebody else made', () => {
   });
 
   test('holds what differs beside it', () => {
-    const differences = [difference('sku.name'), difference('version')];
+    const differences = [difference('sku.name'), difference('storage.tier')];
     expect(treatments({ differences, rules: [rule('report', 'sku')] })).toEqual(['reported', 'held-with']);
   });
 
   test('is put right with a change of ours, which cannot wait for it', () => {
-    const differences = [difference('sku.name'), difference('version')];
+    const differences = [difference('sku.name'), difference('storage.tier')];
     const isDrift = ({ path }: Difference): boolean => path === 'sku.name';
     expect(decideDrift(question({ differences, isDrift, rules: [rule('report')] })).action).toBe('repair');
   });
@@ -81,12 +81,43 @@ describe('a difference that somebody else made', () => {
     expect(treatments({ rules, earlier: settled, repairAfter: minutesAgo(10) })).toEqual(['reported']);
   });
 
-  test('is fought over when it comes back after three repairs within an hour, until that hour is over', () => {
+  test('is put right when a person asked since all was as asked, though no look had found it by then', () => {
+    const [rules, lastAsAskedAt] = [[rule('report')], minutesAgo(20)];
+    expect(treatments({ rules, lastAsAskedAt, repairAfter: minutesAgo(10) })).toEqual(['repair']);
+    expect(treatments({ rules, lastAsAskedAt, repairAfter: minutesAgo(25) })).toEqual(['reported']);
+    const settled = known({ isSettled: true, since: minutesAgo(90) });
+    const asked = { rules, lastAsAskedAt, earlier: settled, repairAfter: minutesAgo(10) };
+    expect(treatments(asked)).toEqual(['repair']);
+    // Seen since, and the push that was asked for has failed.
+    const seen = known({ since: minutesAgo(5), lastAsAskedAt });
+    expect(treatments({ ...asked, earlier: seen })).toEqual(['repair']);
+  });
+
+  test('is fought over when it comes back after three repairs within an hour, however long it stays', () => {
     const repairs = [50, 40, 30].map(minutesAgo);
     expect(treatments({ earlier: known({ repairs: repairs.slice(1) }) })).toEqual(['repair']);
     expect(treatments({ earlier: known({ repairs }) })).toEqual(['fought']);
-    const later = new Date(now.getTime() + 11 * 60_000);
-    expect(treatments({ earlier: known({ repairs }), now: later })).toEqual(['repair']);
+    const later = new Date(now.getTime() + 24 * 60 * 60_000);
+    expect(treatments({ earlier: known({ repairs }), now: later })).toEqual(['fought']);
+    expect(treatments({ earlier: known({ repairs, isSettled: true }), now: later })).toEqual(['repair']);
+    expect(treatments({ earlier: known({ repairs }), rules: [rule('report')] })).toEqual(['reported']);
+    expect(treatments({ earlier: known({ repairs }), repairAfter: minutesAgo(1) })).toEqual(['repair']);
+  });
+
+  test('is fought over though a person asked for a repair, when that is undone three times, too', () => {
+    const earlier = known({ since: minutesAgo(50), repairs: [30, 20, 10].map(minutesAgo) });
+    expect(treatments({ earlier, repairAfter: minutesAgo(40) })).toEqual(['fought']);
+    expect(treatments({ earlier, repairAfter: minutesAgo(40), rules: [rule('report')] })).toEqual(['fought']);
+  });
+
+  test('is not pushed again while the last push need not show yet, unless a person asks or more differs', () => {
+    const earlier = known({ pushedAt: minutesAgo(1) });
+    const actionOf = (more: Partial<DriftQuestion>) => decideDrift(question({ earlier, ...more })).action;
+    expect(actionOf({})).toBe('wait');
+    expect(actionOf({ repairAfter: minutesAgo(0.5) })).toBe('repair');
+    expect(actionOf({ differences: [difference('sku.name'), difference('storage.tier')] })).toBe('repair');
+    expect(actionOf({ isDrift: () => false })).toBe('repair');
+    expect(actionOf({ earlier: known({ pushedAt: minutesAgo(1), isSettled: true }) })).toBe('repair');
   });
 
   test('is fought over anew only after three more repairs when a person has asked for one', () => {
@@ -94,6 +125,23 @@ describe('a difference that somebody else made', () => {
     const earlier = known({ isSettled: true, repairs });
     expect(treatments({ earlier, repairAfter: minutesAgo(25) })).toEqual(['repair']);
     expect(treatments({ earlier, repairAfter: minutesAgo(55) })).toEqual(['fought']);
+  });
+});
+
+describe('what could hurt when it is put right', () => {
+  const gone: Difference = { path: '', wanted: 'present', found: null };
+
+  test('is only told about, and why, unless a rule or a person says otherwise', () => {
+    const [verdict] = decideDrift(question({ differences: [gone] })).verdicts;
+    expect(verdict).toMatchObject({ policy: 'report', treatment: 'reported' });
+    expect(verdict?.why).toContain('would hide the loss');
+    expect(treatments({ differences: [gone], rules: [rule('repair')] })).toEqual(['repair']);
+    const asked = { lastAsAskedAt: minutesAgo(20), repairAfter: minutesAgo(10) };
+    expect(treatments({ differences: [gone], ...asked })).toEqual(['repair']);
+  });
+
+  test('is done when it is new, and nobody took anything away', () => {
+    expect(treatments({ differences: [gone], isDrift: () => false })).toEqual(['repair']);
   });
 });
 

@@ -62,14 +62,29 @@ describe('the webhook', () => {
       datacontenttype: 'application/json',
       data: { ...change.finding, deployment: 'chat' },
     });
-    const signed = `${change.id}.${now.getTime() / 1000}.${body}`;
+    const id = String(headers['webhook-id']);
+    const signed = `${id}.${now.getTime() / 1000}.${body}`;
     const signature = createHmac('sha256', Buffer.from(KEY, 'base64')).update(signed).digest('base64');
     expect(headers).toMatchObject({
       'content-type': 'application/cloudevents+json',
-      'webhook-id': change.id,
       'webhook-timestamp': String(now.getTime() / 1000),
       'webhook-signature': `v1,${signature}`,
     });
+  });
+
+  test('gets the same id for the same change, and one without full stops, which part what is signed', async () => {
+    await tell();
+    await tell();
+    await tellWebhook(
+      { url, signingKey: `whsec_${KEY}` },
+      { ...change, id: change.id.replace('appeared', 'cleared') },
+      now,
+    );
+    const [first, again, other] = got.map(({ headers }) => String(headers['webhook-id']));
+    expect(change.id).toContain('.');
+    expect(first).toMatch(/^msg_[0-9a-f]{40}$/);
+    expect(again).toBe(first);
+    expect(other).not.toBe(first);
   });
 
   test.each([302, 400, 410, 500])('has not taken it when it answers %i', async (answer) => {

@@ -46,6 +46,39 @@ describe('advance', () => {
     expect(progress.records[vault]).toMatchObject({ startedAt: 1_000, readyAt: 4_000 });
   });
 
+  test('knows it as asked from when the look began, however long the answer took', () => {
+    const progress = advance(noProgress, vault, isReady, { began: 100_000, now: 160_000 }, plain);
+    expect(progress.records[vault]?.seenAt).toBe(100_000);
+  });
+
+  test('knows it as asked from when what a sweep reads may have been read, and no earlier than before', () => {
+    const times = { began: 100_000, now: 101_000, maxAgeMilliseconds: 60_000 };
+    const sweep = (seenAt: number) =>
+      advance(
+        notePending(noProgress, plain.shape, { [vault]: { outputs: {}, readyAt: seenAt } }),
+        vault,
+        isReady,
+        times,
+        plain,
+      ).records[vault]?.seenAt;
+    expect(advance(noProgress, vault, isReady, times, plain).records[vault]?.seenAt).toBe(40_000);
+    expect(sweep(10_000)).toBe(40_000);
+    expect(sweep(90_000)).toBe(90_000);
+  });
+
+  test('knows what was pushed as asked from when it was seen to differ, sweep or not', () => {
+    const times = { began: 100_000, now: 130_000, maxAgeMilliseconds: 60_000 };
+    const seenAt = (result: ReconcileResult) =>
+      advance(noProgress, vault, result, times, plain).records[vault]?.seenAt;
+    expect(seenAt({ ...isReady, did: 'repaired', differedAt: 120_000 })).toBe(120_000);
+    expect(seenAt({ ...isReady, did: 'created' })).toBe(100_000);
+  });
+
+  test('still knows when it was last as asked while it is not', () => {
+    const asAsked = advance(noProgress, vault, isReady, at(1_000), plain);
+    expect(advance(asAsked, vault, waits, at(9_000), plain).records[vault]?.seenAt).toBe(1_000);
+  });
+
   test('waits as long as the cloud asked for', () => {
     expect(advance(noProgress, vault, waits, at(1_000), plain).steps[vault]).toMatchObject({
       kind: 'waiting',

@@ -90,9 +90,9 @@ export async function callsSince(
   return (await answer.json()) as { calls: readonly RecordedCall[]; next: number };
 }
 
-/** POSTs that only read: ARM's actions for keys, credentials and names, and whatever only gives a token. */
+/** POSTs that only read: ARM's actions for keys, credentials and names, a model's answer, and whatever only gives a token. */
 const readingPost =
-  /\/(listKeys|listClusterUserCredential|checkNameAvailability)(\?|$)|\/oauth2\/(exchange|token|v2\.0\/token)(\?|$)/i;
+  /\/(listKeys|listClusterUserCredential|checkNameAvailability)(\?|$)|\/services\/ollama:11434\/proxy\/api\/generate$|\/oauth2\/(exchange|token|v2\.0\/token)(\?|$)/i;
 
 /** What people do on the site is their own business; of a session of a database only that it was opened is known. */
 export const isMutation = ({ service, method, path }: RecordedCall): boolean =>

@@ -183,4 +183,18 @@ describe('a deployment in use', () => {
     expect(answer.err).toMatch(err);
     expect(answer.out).toBe('');
   });
+
+  // The last: nothing works any more.
+  test('loses its database by one command', async () => {
+    const { out, code } = await tried('stop-database');
+    expect(code).toBe(0);
+    expect(out).toContain('The PostgreSQL server psql-openwebui is being stopped.');
+    expect(out).toMatch(/\/api\/deployments\/open-webui\/health\.$/m);
+    const server = `${group}/providers/Microsoft.DBforPostgreSQL/flexibleServers/psql-openwebui`;
+    await expect
+      .poll(async () => (await sample.clouds.arm(`${server}?api-version=2024-08-01`)).body, {
+        timeout: 60_000,
+      })
+      .toMatchObject({ properties: { state: 'Stopped' } });
+  }, 90_000);
 });

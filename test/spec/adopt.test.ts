@@ -145,3 +145,29 @@ describe('a change that was made in a cloud', () => {
     },
   );
 });
+
+describe('a value that is not known as a whole', () => {
+  const path = 'ConfigMap open-webui-config: data.RAG_TEMPLATE';
+  const adopted = (difference: {
+    readonly found: Json;
+    readonly isCut?: boolean;
+    readonly path?: string;
+  }) => {
+    const parsed = parseSpec('chat', minimalSpec);
+    if (!parsed.ok) throw new Error('the minimal spec is valid');
+    return adopt({ name: 'chat', spec: minimalSpec }, parsed.spec, [
+      { resource: 'kubernetes/config', difference: { path, wanted: null, ...difference } },
+    ]);
+  };
+
+  test.each([
+    ['is too long to keep', { found: '(too long to keep)', isCut: true }, /too long.*PUT the spec/],
+    ['may hold a secret', { found: '(not shown: may hold a secret)' }, /may hold a secret/],
+    ['has no place, besides', { found: '(too long to keep)', isCut: true, path: 'x' }, /no place/],
+  ] as const)('since it %s is refused, and says why', (_, difference, why) => {
+    const { given, taken, refused } = adopted(difference);
+    expect(given).toEqual(minimalSpec);
+    expect(taken).toEqual([]);
+    expect(refused).toMatchObject([{ why: expect.stringMatching(why) }]);
+  });
+});

@@ -55,7 +55,41 @@ describe('records of drift', () => {
 
   test('say so where a value is too long to keep, and are kept all the same', async () => {
     await store.drift.put('four', [record({ found: 'x'.repeat(200_000) })]);
-    expect(await store.drift.list('four')).toMatchObject([{ found: '(too long to keep)' }]);
+    const cut = { found: '(too long to keep)', isCut: true };
+    expect(await store.drift.list('four')).toMatchObject([cut]);
+    await store.drift.change('four', 'azure/postgres-server', 'sku.name', (drift) => ({
+      ...drift,
+      state: 'gone',
+    }));
+    expect(await store.drift.list('four')).toMatchObject([{ ...cut, state: 'gone' }]);
+    await store.drift.put('four', [record()]);
+    expect(await store.drift.list('four')).toEqual([record()]);
+  });
+
+  test('are changed as they are by then, by everybody who changes one at the same moment', async () => {
+    await store.drift.put('six', [record()]);
+    const repairs = Array.from({ length: 6 }, (_, n) => at(`11:0${n}`));
+    await Promise.all(
+      repairs.map((repair) =>
+        azurite.openStore().drift.change('six', 'azure/postgres-server', 'sku.name', (drift) => ({
+          ...drift,
+          repairs: [...drift.repairs, repair],
+        })),
+      ),
+    );
+    expect((await store.drift.list('six'))[0]?.repairs.toSorted()).toEqual(repairs);
+  });
+
+  test('are changed whatever their path is, and not made where there are none', async () => {
+    const path = `data.${'é'.repeat(2_000)}`;
+    await store.drift.put('seven', [record({ path })]);
+    const [kept] = await store.drift.list('seven');
+    const settle = (of: string) =>
+      store.drift.change('seven', 'azure/postgres-server', of, (drift) => ({ ...drift, state: 'gone' }));
+    await settle(kept?.path ?? '');
+    await settle('another');
+    await store.drift.change('seven', 'azure/postgres-server', path, () => undefined);
+    expect(await store.drift.list('seven')).toMatchObject([{ state: 'gone' }]);
   });
 
   test('are forgotten when they are old and over, and not while they are different', async () => {

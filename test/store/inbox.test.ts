@@ -138,6 +138,16 @@ describe('what a run has taken', () => {
     expect(failed).not.toHaveProperty('provenAt');
   });
 
+  test('is told in part by a failure of very many words', async () => {
+    const name = newDeployment();
+    await inbox.receiveEvent(event(name, 'happened'));
+    await inbox.take(name, 'run', 0);
+    const reason = '\u0007'.repeat(100_000);
+    const [failed] = await inbox.settle(name, 'run', () => ({ outcome: 'failed', at: at(9), reason }));
+    expect(failed?.reason).toHaveLength(4_000);
+    expect(await inbox.events(name, 1)).toEqual([failed]);
+  });
+
   test('leaves what came meanwhile to wait', async () => {
     const name = newDeployment();
     await inbox.receiveEvent(event(name, 'early', 1));

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Finding } from '../../src/graph/finding.ts';
 import type { ResourceKey } from '../../src/graph/resource.ts';
 import { ConflictError, type OperationRecord, type StepRecord, type Store } from '../../src/store/store.ts';
 import { minimalSpec } from '../spec/minimal-spec.ts';
@@ -117,6 +118,26 @@ describe('a deployment', () => {
     };
     await store.putDeployment(name, spec, monday);
     expect((await store.findDeployment(name))?.spec).toEqual(spec);
+  });
+
+  test('keeps as many quarantined images as fit, the newest', async () => {
+    const name = newName();
+    await store.putDeployment(name, small, monday);
+    const image = (number: number) => ({
+      digest: `sha256:${String(number).padStart(64, '0')}`,
+      repository: 'open-webui',
+      reason: '"\u0007'.repeat(10_000),
+      since: monday.toISOString(),
+    });
+    for (const most of [100, 1_000]) {
+      const quarantine = Array.from({ length: most }, (_, number) => image(number));
+      const { quarantine: kept } = await store.changeDeployment(name, () => ({ quarantine }));
+      expect((await store.findDeployment(name))?.quarantine).toEqual(kept);
+      expect(kept.length).toBeGreaterThan(10);
+      expect(kept.map(({ digest }) => digest)).toEqual(
+        quarantine.slice(-kept.length).map(({ digest }) => digest),
+      );
+    }
   });
 
   test('is listed among the others by name, without their looks', async () => {
@@ -245,6 +266,15 @@ describe('an operation', () => {
     expect(found?.receipts).toEqual(receipts.slice(0, found?.receipts.length));
   });
 
+  test('keeps the beginning of a failure that is told in very many words', async () => {
+    const name = newName();
+    await store.putDeployment(name, small, monday);
+    const id = await newOperation(name);
+    const failure = { kind: 'fatal', code: 'Odd', message: '\u0007'.repeat(100_000) } as const;
+    await store.recordOutcome(id, { state: 'failed', at: monday.toISOString(), failure });
+    expect((await store.findOperation(id))?.failure?.message).toHaveLength(4_000);
+  });
+
   test('keeps its failure, and loses it when it succeeds after all', async () => {
     const name = newName();
     await store.putDeployment(name, small, monday);
@@ -327,6 +357,47 @@ describe('steps', () => {
     const name = newName();
     await store.recordSteps(name, [], [step(keys[0], 0), step(keys[0], 0, { state: 'ready' })]);
     expect(await store.lastLook(name)).toEqual([step(keys[0], 0, { state: 'ready' })]);
+  });
+
+  test('that are too long in every part are kept in short', async () => {
+    const name = newName();
+    const long = '"☃\u0007'.repeat(2_000);
+    const notice = { severity: 'error', what: long, evidence: long, breaks: long, remedy: long } as const;
+    const findings = Array.from({ length: 60 }, (_, n) => ({
+      ...notice,
+      id: `trouble-${n}`,
+      resource: keys[0],
+      since: monday.toISOString(),
+    }));
+    const worst = step(keys[0], 0, {
+      state: 'failed',
+      reason: long,
+      failure: { kind: 'fatal', code: 'Quota', message: long },
+      outputs: { id: 'i'.repeat(2_000) },
+      wish: 'w'.repeat(2_000),
+      findings,
+      differences: Array.from({ length: 80 }, () => ({ path: long, wanted: long, found: long })),
+    });
+    await store.recordSteps(name, [], [worst]);
+    const [look] = await store.lastLook(name);
+    expect(look).toMatchObject({
+      outputs: worst.outputs,
+      wish: worst.wish,
+      failure: { kind: 'fatal', code: 'Quota', message: expect.stringMatching(/^"☃.{397}…$/s) },
+    });
+    expect(look?.findings?.length).toBeGreaterThan(1);
+    expect(look?.findings?.[0]).toMatchObject({ id: 'trouble-0', evidence: expect.stringMatching(/…$/) });
+  });
+
+  test('with long findings that fit keep every word of them', async () => {
+    const name = newName();
+    const text = 'x'.repeat(3_000);
+    const finding: Finding = {
+      ...{ id: 'drift-report', what: text, evidence: text, breaks: text, remedy: text },
+      ...{ severity: 'warning', resource: keys[0], since: monday.toISOString() },
+    };
+    await store.recordSteps(name, [], [step(keys[0], 0, { findings: [finding] })]);
+    expect((await store.lastLook(name))[0]?.findings).toEqual([finding]);
   });
 
   test('with very long differences keep their paths', async () => {

@@ -3,14 +3,26 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Store } from '../../src/store/store.ts';
 import { CHECK_TURNS, checkAll } from '../../src/timers/check-all.ts';
-import { SWEEP_TURNS, sweep } from '../../src/timers/sweep.ts';
+import { sweep, sweepTurns } from '../../src/timers/sweep.ts';
 import { turnOf } from '../../src/timers/turns.ts';
 import { minimalSpec } from '../spec/minimal-spec.ts';
 import { Azurite } from '../store/azurite.ts';
 
 const timer = {} as Timer;
+const SWEEP_TURNS = sweepTurns('0 */30 * * * *');
 
 describe('turns', () => {
+  test('of a sweep have begun minutes before the next, which puts off what still waits', () => {
+    const schedule = fc.integer({ min: 1, max: 59 });
+    fc.assert(
+      fc.property(schedule, fc.integer({ min: 1, max: 500 }), (minutes, count) => {
+        const last = turnOf(count - 1, count, sweepTurns(`0 */${minutes} * * * *`));
+        expect(last).toBeLessThanOrEqual(Math.max(0, (minutes - 3) * 60_000));
+      }),
+    );
+    expect(sweepTurns('0 0 3 * * *').withinMilliseconds).toBe(20 * 60_000);
+  });
+
   test('are all within the time there is, in order, and no more at once than that needs', () => {
     fc.assert(
       fc.property(
@@ -46,7 +58,7 @@ describe('a fleet', () => {
   test('is swept in groups: one is woken, the requests of the others wait for their turn', async () => {
     const woken: string[] = [];
     const wake = async (_: InvocationContext, name: string) => void woken.push(name);
-    await sweep(store, wake)(timer, new InvocationContext());
+    await sweep(store, wake, SWEEP_TURNS)(timer, new InvocationContext());
     expect(woken).toEqual(names.slice(0, 20));
     for (const [index, name] of names.entries()) {
       const taken = await store.inbox.take(name, 'run', 0);

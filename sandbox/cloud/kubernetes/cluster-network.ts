@@ -2,6 +2,7 @@
 import type { Software } from '../neighbours.ts';
 import type { ApiServer } from './api/api-server.ts';
 import { SERVICES } from './api/kinds.ts';
+import { DNS_ADDRESS } from './controllers/bootstrap.ts';
 import type { Kubelet, RunningContainer } from './controllers/kubelet.ts';
 import { selectedPods, servesTraffic, targetPort } from './controllers/services.ts';
 import type { Pod, Service } from './object.ts';
@@ -19,6 +20,8 @@ export class Network {
 
   /** A TCP connection to `name`, `name.namespace[.svc[.cluster.local]]` from a pod of this namespace. */
   dial(host: string, port: number, namespace: string): Answered {
+    const silence = this.dnsSilence(host);
+    if (silence !== undefined) return { refused: silence };
     const service = this.serviceOf(host, namespace);
     if (!service) return { refused: `lookup ${host}: no such host` };
     const ports = service.spec.ports ?? [];
@@ -32,6 +35,13 @@ export class Network {
       if (listener) return { pod, software: listener.software };
     }
     return { refused: `dial tcp ${service.spec.clusterIP}:${port}: connect: connection refused` };
+  }
+
+  /** Why nobody tells the address of this host; undefined while CoreDNS does. */
+  dnsSilence(host: string): string | undefined {
+    const dns = this.#api.find<Service>(SERVICES, 'kube-system', 'kube-dns');
+    if (dns && this.endpoints(dns, 'dns').length > 0) return undefined;
+    return `lookup ${host} on ${DNS_ADDRESS}:53: read udp: connection refused`;
   }
 
   /** The Service a host name means; names under `cluster.local` and shorter. */

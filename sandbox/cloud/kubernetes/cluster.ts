@@ -9,7 +9,7 @@ import { requestAt } from './answer.ts';
 import { ApiServer } from './api/api-server.ts';
 import { ObjectStore } from './api/object-store.ts';
 import { type Answered, Network } from './cluster-network.ts';
-import { bootstrap } from './controllers/bootstrap.ts';
+import { bootstrap, DNS_IMAGE } from './controllers/bootstrap.ts';
 import type { Image } from './controllers/container-run.ts';
 import type { Controller, KubernetesNeighbours } from './controllers/controller.ts';
 import { deployments } from './controllers/deployments.ts';
@@ -71,7 +71,8 @@ export class KubernetesCluster {
     this.kubelet = new Kubelet(
       surroundings,
       {
-        find: (node, image) => images.get(`${id}\n${node}\n${image}`),
+        find: (node, image) =>
+          image === DNS_IMAGE ? { digest: '', software: 'other' } : images.get(`${id}\n${node}\n${image}`),
         add: (node, image, found) => images.set(`${id}\n${node}\n${image}`, found),
       },
       world.table('kubernetes/interrupted-pods'),

@@ -14,11 +14,15 @@ export type Reached =
   | { readonly refused: string };
 
 const DEFAULT_AFFINITY_SECONDS = 10_800;
+/** A client keeps idle connections for so long (`keepAliveTimeout` of cloudflared), and asks for the name anew after it. */
+const KEPT_ALIVE = 90_000;
 
 export class ServiceTraffic {
   readonly #network: Network;
   readonly #clock: VirtualClock;
   readonly #turns = new Map<string, number>();
+  /** When a client last asked for a host or used its connection to it. */
+  readonly #connectedAt = new Map<string, number>();
   readonly #affinities = new Map<string, { readonly pod: string; readonly usedAt: number }>();
 
   constructor(network: Network, clock: VirtualClock) {
@@ -28,6 +32,8 @@ export class ServiceTraffic {
 
   /** From a client (whatever tells one address from another) in that namespace. */
   reach(host: string, port: number, namespace: string, client: string): Reached {
+    const silence = this.#silence(host, client);
+    if (silence !== undefined) return { refused: silence };
     const service = this.#network.serviceOf(host, namespace);
     if (!service) return { refused: `lookup ${host}: no such host` };
     const address = `${service.spec.clusterIP}:${port}`;
@@ -42,6 +48,15 @@ export class ServiceTraffic {
       : {
           refused: `dial tcp ${chosen.pod.status?.podIP ?? ''}:${chosen.port}: connect: connection refused`,
         };
+  }
+
+  #silence(host: string, client: string): string | undefined {
+    const key = `${client}\n${host}`;
+    const now = this.#clock.now();
+    const isConnected = now - (this.#connectedAt.get(key) ?? Number.NEGATIVE_INFINITY) < KEPT_ALIVE;
+    const silence = isConnected ? undefined : this.#network.dnsSilence(host);
+    if (silence === undefined) this.#connectedAt.set(key, now);
+    return silence;
   }
 
   #choose<T extends { readonly pod: Pod }>(

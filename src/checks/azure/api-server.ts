@@ -8,8 +8,12 @@ import { KubernetesError } from '../../clients/kubernetes-api.ts';
 import { clusterGrant } from '../../resources/azure/cluster-access.ts';
 import { findGrant } from '../../resources/kinds/role-assignment.ts';
 import type { Check, CheckFinding, CheckScope } from '../check.ts';
+import { within } from '../patience.ts';
 import { repairOf } from '../repair.ts';
 import { neededCluster, told } from './parts.ts';
+
+/** Less than a check has altogether, so that silence is found and does not become "unknown". */
+const PATIENCE_SECONDS = 10;
 
 /** Codes of calls that found nobody, or nobody in time. */
 const silences = /^(E[A-Z]+|UND_ERR_\w+|ConnectionError|AbortError|TimeoutError)$/;
@@ -27,8 +31,8 @@ export const apiServer: Check = {
     // Azure gives the credentials, so what goes wrong here says nothing about the server.
     const kubernetes = await scope.clients.kubernetes(scope.names.resourceGroup, scope.names.cluster);
     try {
-      await kubernetes.list({ apiVersion: 'v1', kind: 'Namespace' });
-      return [];
+      const answer = await within(PATIENCE_SECONDS, kubernetes.list({ apiVersion: 'v1', kind: 'Namespace' }));
+      return answer ? [] : [silent(scope, `no answer within ${PATIENCE_SECONDS} seconds`, cluster.fqdn)];
     } catch (error) {
       const { code } = toFailure(error);
       const isDown = error instanceof KubernetesError ? error.status >= 500 : silences.test(code);
@@ -52,12 +56,12 @@ const roleMissing = (
   repair: repairOf(scope),
 });
 
-const silent = (scope: CheckScope, code: string, host: string | undefined): CheckFinding => ({
+const silent = (scope: CheckScope, why: string, host: string | undefined): CheckFinding => ({
   id: 'api-server-silent',
   resource: 'azure/cluster',
   severity: 'error',
   what: 'The Kubernetes API server does not answer the control plane.',
-  evidence: `${host ?? scope.names.cluster}: ${code}, although Azure reports the cluster as running.`,
+  evidence: `${host ?? scope.names.cluster}: ${why}, although Azure reports the cluster as running.`,
   breaks: 'Pods that run go on running; nothing is restarted, scaled or deployed.',
   remedy:
     'Look at "Diagnose and solve problems" of the cluster in the portal, and at its authorised IP ranges (apiServerAccessProfile).',

@@ -2,12 +2,18 @@
  * What the vault says about the database, against the database: address, user, database, TLS, and the password of the
  * administrator. Values are compared here and go nowhere.
  */
+import type { Server } from '@azure/arm-postgresql-flexible';
+import type { KeyVaultSecret } from '@azure/keyvault-secrets';
+import { orAbsent } from '../../clients/cloud-failure.ts';
 import { findSecret } from '../../resources/kinds/vault-secret.ts';
 import type { Check, CheckFinding, CheckScope } from '../check.ts';
 import { needed, repairOf } from '../repair.ts';
 import { neededServer, neededVault, told } from './parts.ts';
+import { isHandingOut, PASSWORD_VERSION } from './password-rotation.ts';
 
 const CONNECTION_STRING = 'postgres-connection-string';
+const PASSWORD = 'postgres-admin-password';
+const PORT = '5432';
 
 export const databaseSecrets: Check = {
   id: 'database-secrets',
@@ -20,15 +26,15 @@ export const databaseSecrets: Check = {
     const host = told(server.fullyQualifiedDomainName, 'name of the server');
     const [string, password, reference] = await Promise.all([
       findSecret(scope, url, CONNECTION_STRING),
-      findSecret(scope, url, 'postgres-admin-password'),
+      findSecret(scope, url, PASSWORD),
       findSecret(scope, url, 'postgres-server-fqdn'),
     ]);
-    const wrong = wrongParts(
-      scope,
-      needed(string?.value, `the vault secret ${CONNECTION_STRING}`),
-      host,
-      needed(password?.value, 'the vault secret postgres-admin-password'),
-    );
+    const login = URL.parse(needed(string?.value, `the vault secret ${CONNECTION_STRING}`));
+    const kept = needed(password, `the vault secret ${PASSWORD}`);
+    const isUsable =
+      isHandingOut(string, kept, scope.now) ||
+      (await isPassword(scope, url, server, kept, decoded(login?.password ?? '')));
+    const wrong = wrongParts(scope, login, host, isUsable);
     const findings: CheckFinding[] = [];
     if (wrong.length > 0) {
       findings.push({
@@ -60,16 +66,36 @@ export const databaseSecrets: Check = {
   },
 };
 
+/** The one in the vault, or, while the server has not been sent that one, the one that it was sent last. */
+async function isPassword(
+  scope: CheckScope,
+  vaultUrl: string,
+  { tags }: Server,
+  current: KeyVaultSecret,
+  password: string | undefined,
+): Promise<boolean> {
+  if (password === needed(current.value, `the value of ${PASSWORD}`)) return true;
+  const version = tags?.[PASSWORD_VERSION];
+  if (version === undefined || version === current.properties.version) return false;
+  const sent = await orAbsent(scope.clients.secrets(vaultUrl).getSecret(PASSWORD, { version }));
+  return sent !== undefined && sent.value === password;
+}
+
 /** In words that say no value. */
-function wrongParts(scope: CheckScope, value: string, host: string, password: string): readonly string[] {
+function wrongParts(
+  scope: CheckScope,
+  url: URL | null,
+  host: string,
+  isPasswordUsable: boolean,
+): readonly string[] {
   const { adminLogin, database } = scope.spec.postgres;
-  const url = URL.parse(value);
   if (!url || !/^postgres(ql)?:$/.test(url.protocol)) return ['it is no PostgreSQL URL'];
   return [
     ...(url.hostname === host ? [] : [`the host is not ${host}`]),
+    ...(url.port === '' || url.port === PORT ? [] : [`the port is not ${PORT}`]),
     ...(decoded(url.pathname.slice(1)) === database ? [] : [`the database is not ${database}`]),
     ...(decoded(url.username) === adminLogin ? [] : [`the user is not ${adminLogin}`]),
-    ...(decoded(url.password) === password ? [] : ['the password is not that of postgres-admin-password']),
+    ...(isPasswordUsable ? [] : [`the password is not that of ${PASSWORD}`]),
     ...(['require', 'verify-ca', 'verify-full'].includes(url.searchParams.get('sslmode') ?? '')
       ? []
       : ['it does not ask for TLS (sslmode=require)']),

@@ -1,11 +1,12 @@
 /** The database server as ARM tells about it; what only SQL tells is looked at elsewhere. */
+import { BlockList, isIPv4 } from 'node:net';
 import type { Configuration } from '@azure/arm-postgresql-flexible';
 import { orAbsent } from '../../clients/cloud-failure.ts';
 import { parameterDifferences } from '../../resources/azure/postgres-parameters.ts';
 import type { Check, CheckFinding, CheckScope } from '../check.ts';
 import { needed, repairOf } from '../repair.ts';
 import { endpointCheck } from './endpoint.ts';
-import { findServer, findZone, neededServer } from './parts.ts';
+import { findServer, findZone, neededServer, told } from './parts.ts';
 import { zoneCheck } from './zone.ts';
 
 const breaks = 'Open WebUI cannot reach its database: pages and chats fail, and pods do not get ready.';
@@ -141,6 +142,7 @@ export const parameters: Check = {
   },
 };
 
+const MOST_ADDRESSES = 5;
 const breaksName = `${breaks} The server's name does not lead to its private address from inside the network.`;
 
 export const databaseZone = zoneCheck({
@@ -168,29 +170,59 @@ export const databaseEndpoint = endpointCheck({
   breaks: breaksName,
 });
 
-/** A server in a delegated subnet writes its record itself, under a name that Azure does not promise. */
+/** Ranges of the subnet that the server is delegated to. */
+async function rangesOf(scope: CheckScope): Promise<readonly string[]> {
+  const server = needed(await findServer(scope), `the PostgreSQL server ${scope.names.postgresServer}`);
+  const id = told(server.network?.delegatedSubnetResourceId, 'subnet of the server');
+  const [, group = '', vnet = '', subnet = ''] =
+    /\/resourceGroups\/([^/]+)\/.*\/virtualNetworks\/([^/]+)\/subnets\/([^/]+)$/i.exec(id) ?? [];
+  const { addressPrefix, addressPrefixes } = await scope.clients.network().subnets.get(group, vnet, subnet);
+  return addressPrefixes ?? (addressPrefix === undefined ? [] : [addressPrefix]);
+}
+
+function isWithin(address: string, ranges: readonly string[]): boolean {
+  const list = new BlockList();
+  for (const range of ranges) {
+    const [net = '', bits = ''] = range.split('/');
+    if (isIPv4(net)) list.addSubnet(net, Number(bits), 'ipv4');
+  }
+  return list.check(address, 'ipv4');
+}
+
+/**
+ * A server in a delegated subnet writes its record itself, under a name that Azure does not promise and with an address
+ * that it does not tell: only that the address is one of the subnet can be known.
+ */
 export const databaseRecord: Check = {
   id: 'database-record',
   system: 'database',
-  title: 'The DNS zone of the database has its record',
+  title: 'The DNS zone of the database has its record, in its subnet',
   isWanted: isDelegated,
 
   async run(scope) {
     const { postgresServer: server, postgresZone: zone, resourceGroup: group } = scope.names;
     needed((await findZone(scope, zone)).zone, `the private DNS zone ${zone}`);
     const { recordSets } = scope.clients.privateDns();
+    const addresses: string[] = [];
     for await (const { aRecords } of recordSets.listByType(group, zone, 'A')) {
-      if (aRecords && aRecords.length > 0) return [];
+      addresses.push(...(aRecords ?? []).flatMap(({ ipv4Address }) => ipv4Address ?? []));
     }
+    const ranges = addresses.length > 0 ? await rangesOf(scope) : [];
+    if (addresses.some((address) => isWithin(address, ranges))) return [];
+    const isMissing = addresses.length === 0;
     return [
       {
-        id: 'database-record-missing',
+        id: `database-record-${isMissing ? 'missing' : 'wrong'}`,
         resource: 'azure/postgres-server',
         severity: 'error',
-        what: `The zone ${zone} has no record of the server ${server}.`,
-        evidence: 'The zone lists no A record.',
+        what: isMissing
+          ? `The zone ${zone} has no record of the server ${server}.`
+          : `No record in the zone ${zone} leads to the server ${server}.`,
+        evidence: isMissing
+          ? 'The zone lists no A record.'
+          : `A records: ${addresses.toSorted().slice(0, MOST_ADDRESSES).join(', ')}; the server is in the subnet ${ranges.join(', ')}.`,
         breaks: breaksName,
-        remedy: `Somebody has removed it, or the zone was made anew. Restarting the server has Azure write it again; else add it by hand: az network private-dns record-set a add-record -g ${group} -z ${zone} -n <name> -a <address in the delegated subnet>`,
+        remedy: `Somebody has ${isMissing ? 'removed' : 'changed'} it, or the zone was made anew. Restarting the server has Azure write it again; else add it by hand: az network private-dns record-set a add-record -g ${group} -z ${zone} -n <name> -a <address in the delegated subnet>`,
       },
     ];
   },

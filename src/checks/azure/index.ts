@@ -12,7 +12,9 @@ import {
   serverReady,
 } from './database.ts';
 import { databaseSecrets } from './database-secrets.ts';
+import { databaseVersion } from './database-version.ts';
 import { identityOnScaleSets } from './node-identity.ts';
+import { poolVersions } from './pool-version.ts';
 import { resourceGroupCheck } from './resource-group.ts';
 import { clusterJoinsSubnet, nodesPullImages, rolesOnVault } from './roles.ts';
 import {
@@ -32,6 +34,7 @@ export const azureChecks: readonly Check[] = [
   apiServer,
   clusterSupport,
   nodePools,
+  poolVersions,
   identityOnScaleSets,
   rolesOnVault,
   nodesPullImages,
@@ -45,6 +48,7 @@ export const azureChecks: readonly Check[] = [
   fileShareCheck,
   storedKey,
   serverReady,
+  databaseVersion,
   databaseZone,
   databaseEndpoint,
   databaseRecord,

@@ -122,12 +122,14 @@ function trouble(scope: CheckScope, secret: Kept, found: SecretProperties): Chec
       remedy: `az keyvault secret set-attributes --vault-name ${vault} -n ${name} --enabled true`,
     };
   }
-  if (name === 'webui-secret-key') {
-    return isExpiring(found, scope.now) ? { ...rotationAdvised, resource } : undefined;
-  }
   const { createdOn, expiresOn } = found;
   if (!createdOn || !expiresOn) return undefined;
   const date = expiresOn.toISOString().slice(0, 10);
+  if (name === 'webui-secret-key') {
+    return isExpiring(found, scope.now)
+      ? { ...rotationAdvised, evidence: `${rotationAdvised.evidence}: ${date}`, resource }
+      : undefined;
+  }
   const common = {
     resource,
     evidence: `attributes.exp of its current version is ${date}.`,

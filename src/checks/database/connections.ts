@@ -68,13 +68,15 @@ export function judgeConnections(snapshot: DatabaseSnapshot): readonly CheckFind
 
 const shareOf = ({ used, most }: ConnectionLimit): number => (most <= 0 ? 1 : used / most);
 
-/** Without numbers, and in an order that stays: they change from look to look. */
+/** Without numbers and states, and in an order that stays: they change from look to look. */
 function namesOf(holders: readonly ConnectionHolder[], { of, used }: ConnectionLimit): string {
   const counts = { server: () => true, database: isOfDatabase, user: isOfUser };
-  const named = holders
-    .filter((holder) => counts[of](holder) && holder.count >= used * WORTH_NAMING)
-    .map((holder) => `${who(holder)}${holder.state === '' ? '' : ` (${holder.state})`}`);
-  return named.length === 0 ? 'many' : listed([...new Set(named)].toSorted());
+  const held = new Map<string, number>();
+  for (const holder of holders.filter(counts[of])) {
+    held.set(who(holder), (held.get(who(holder)) ?? 0) + holder.count);
+  }
+  const named = [...held].filter(([, count]) => count >= used * WORTH_NAMING).map(([name]) => name);
+  return named.length === 0 ? 'many' : listed(named.toSorted());
 }
 
 const isOfDatabase = ({ ofDatabase }: ConnectionHolder): boolean => ofDatabase;

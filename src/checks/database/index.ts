@@ -5,9 +5,11 @@ import { databaseExtension } from './extension.ts';
 import { databaseLocks } from './locks.ts';
 import { databaseLogin } from './login.ts';
 import { longStatements, openTransactions } from './sessions.ts';
+import { databaseWrites } from './writes.ts';
 
 export const databaseChecks: readonly Check[] = [
   databaseLogin,
+  databaseWrites,
   databaseConnections,
   databaseLocks,
   longStatements,

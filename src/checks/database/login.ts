@@ -3,8 +3,10 @@
  * connection string's fault, or the server has been given another one, which ARM does not tell.
  */
 import { hasCode } from '../../clients/cloud-failure.ts';
+import { retryable } from '../../graph/failure.ts';
 import { findSecret } from '../../resources/kinds/vault-secret.ts';
 import { neededVault } from '../azure/parts.ts';
+import { isHandingOut } from '../azure/password-rotation.ts';
 import type { Check, CheckFinding, CheckScope } from '../check.ts';
 import { repairOf } from '../repair.ts';
 import { loginOf } from './session.ts';
@@ -39,9 +41,19 @@ export const databaseLogin: Check = {
 
 async function passwordRefused(scope: CheckScope): Promise<CheckFinding> {
   const { postgresServer: server, deployment } = scope.names;
+  const rotate = `POST /api/deployments/${deployment}/rotate?what=postgres-password`;
   const { user, password } = await loginOf(scope);
   const { url } = await neededVault(scope);
-  const kept = await findSecret(scope, url, 'postgres-admin-password');
+  const [string, kept] = await Promise.all([
+    findSecret(scope, url, 'postgres-connection-string'),
+    findSecret(scope, url, 'postgres-admin-password'),
+  ]);
+  if (isHandingOut(string, kept, scope.now)) {
+    throw retryable(
+      'PasswordBeingReplaced',
+      `the server ${server} has its new password already, and the connection string does not yet`,
+    );
+  }
   const common = {
     severity: 'error',
     breaks,
@@ -62,8 +74,8 @@ async function passwordRefused(scope: CheckScope): Promise<CheckFinding> {
     id: 'database-login-password-changed',
     resource: 'azure/postgres-server',
     what: `The server ${server} refuses the password that the vault holds for it.`,
-    remedy: `Somebody has given the server another one: have it replaced in both, by POST /api/deployments/${deployment}/rotate with {"what": ["postgres-password"]}.`,
-    repair: `POST /api/deployments/${deployment}/rotate`,
+    remedy: `Somebody has given the server another one: have it replaced in both, by ${rotate}.`,
+    repair: rotate,
   };
 }
 

@@ -7,7 +7,7 @@
  * Open WebUI's own are of the same user.
  */
 import { z } from 'zod';
-import type { Query } from '../../clients/database.ts';
+import { type Query, READ_ONLY_BEFORE } from '../../clients/database.ts';
 import type { CheckScope } from '../check.ts';
 import { oncePerRound } from '../round.ts';
 import { inSession, loginOf } from './session.ts';
@@ -32,6 +32,12 @@ const serverSchema = z.object({
   extensions: z.array(z.object({ name: z.string(), version: z.string(), schema: z.string() })),
   /** Whether anybody has made tables in it yet. */
   hasTables: z.boolean(),
+  /** Transactions cannot write unless they ask for it, which Open WebUI's do not. */
+  isReadOnly: z.boolean(),
+  /** Follows another server, and takes writes from nobody else. */
+  isStandby: z.boolean(),
+  /** What the user may not do and Open WebUI does: `INSERT on chat`. */
+  lackingRights: z.array(z.string()),
 });
 
 const holderSchema = z.object({
@@ -100,11 +106,17 @@ export async function readSnapshot(query: Query): Promise<DatabaseSnapshot> {
   };
 }
 
+/** How the right to make tables is told among the lacking ones. */
+export const CREATE_IN_SCHEMA = 'CREATE in the schema';
+
 /** First words of statements; anything else that stands there may be anything. */
 const keywords: readonly string[] =
   'SELECT INSERT UPDATE DELETE MERGE WITH VALUES TABLE COPY LOCK TRUNCATE CREATE ALTER DROP GRANT REVOKE COMMENT VACUUM ANALYZE REINDEX CLUSTER REFRESH BEGIN START COMMIT ROLLBACK SAVEPOINT RELEASE SET RESET SHOW EXPLAIN DO CALL PREPARE EXECUTE DECLARE FETCH CLOSE LISTEN NOTIFY CHECKPOINT'.split(
     ' ',
   );
+
+/** Each chat and each sign-in writes into these; the schema gets new tables when Open WebUI is upgraded. */
+const WRITTEN_TABLES = ['auth', 'user', 'chat', 'file'];
 
 /** Sessions of clients; what another user's session is may be hidden, and only those have a user. */
 const IS_CLIENT = `usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'`;
@@ -132,7 +144,19 @@ const SERVER = `
     (SELECT coalesce(jsonb_agg(jsonb_build_object('name', extname, 'version', extversion, 'schema', nspname)
         ORDER BY extname), '[]') FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace) AS extensions,
     EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-      WHERE relkind IN ('r', 'p') AND nspname !~ '^(pg_|information_schema$)') AS "hasTables"`;
+      WHERE relkind IN ('r', 'p') AND nspname !~ '^(pg_|information_schema$)') AS "hasTables",
+    coalesce(current_setting('${READ_ONLY_BEFORE}', true), 'off') = 'on' AS "isReadOnly",
+    pg_is_in_recovery() AS "isStandby",
+    (SELECT coalesce(jsonb_agg(missing ORDER BY missing), '[]') FROM (
+      SELECT privilege || ' on ' || relname AS missing
+        FROM pg_class c CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
+        WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
+          AND relname IN (${WRITTEN_TABLES.map((table) => `'${table}'`).join(', ')})
+          AND NOT has_table_privilege(c.oid, privilege)
+      UNION ALL
+      SELECT '${CREATE_IN_SCHEMA} ' || current_schema()
+        WHERE NOT has_schema_privilege(current_schema(), 'CREATE')
+    ) AS lacking) AS "lackingRights"`;
 
 const HOLDERS = `
   SELECT application_name AS application, usename::text AS "user", state, count(*)::int AS count,

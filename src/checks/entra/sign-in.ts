@@ -1,5 +1,7 @@
 /** Everything that sign-in with a Microsoft account rests on, in the order in which one thing rests on another. */
+import { passingSignInCodes } from '../../clients/cloud-failure.ts';
 import { notReplicated } from '../../clients/graph.ts';
+import { retryable } from '../../graph/failure.ts';
 import { consentScopes, findConsent, microsoftGraphId } from '../../resources/entra/admin-consent.ts';
 import { findApplication, redirectUri } from '../../resources/entra/application.ts';
 import {
@@ -151,6 +153,25 @@ const refusals: Readonly<Record<string, Pick<CheckFinding, 'id' | 'what'>>> = {
   AADSTS7000222: { id: 'client-secret-expired', what: 'The client secret in the vault has expired.' },
 };
 
+/** https://learn.microsoft.com/entra/identity/conditional-access/workload-identity */
+const BLOCKED_BY_POLICY = 'AADSTS53003';
+
+/** A refusal that says nothing about the secret may be meant for this request alone, which no person makes. */
+const refusedOtherwise = (code: string): Omit<CheckFinding, 'resource' | 'evidence'> => ({
+  id: 'application-refused',
+  severity: 'warning',
+  what:
+    code === BLOCKED_BY_POLICY
+      ? 'A conditional access policy keeps the application itself from signing in.'
+      : 'Microsoft Entra does not let the application itself sign in.',
+  breaks:
+    'Perhaps nothing: people sign in by other rules. Whether the client secret is still taken cannot be tried out.',
+  remedy:
+    code === BLOCKED_BY_POLICY
+      ? 'See which policy it is in the sign-in logs of the service principal: Microsoft Entra ID, Conditional Access, policies for workload identities. Let the outbound address of the control plane through.'
+      : `Look ${code} up at https://login.microsoftonline.com/error, and at the sign-in logs of the service principal.`,
+});
+
 export const clientSecretCheck: Check = {
   id: 'client-secret',
   system: 'sign-in',
@@ -165,6 +186,9 @@ export const clientSecretCheck: Check = {
     const { tenantId } = scope.spec;
     const login = await scope.clients.login({ tenantId, clientId: appId, clientSecret: value });
     if (login.isAccepted) return [];
+    if (passingSignInCodes.has(login.code)) {
+      throw retryable(login.code, `Microsoft Entra answers a token request with ${login.code}, which passes`);
+    }
     const keyId = stored.properties.tags?.['keyId'];
     const age = scope.now.getTime() - (stored.properties.createdOn?.getTime() ?? 0);
     // One that was made here a moment ago is not known everywhere yet.
@@ -177,18 +201,19 @@ export const clientSecretCheck: Check = {
       ? `passwordCredentials lists it with endDateTime ${end}`
       : 'passwordCredentials does not list it';
     const refusal = refusals[login.code];
+    const common = {
+      resource: 'entra/client-secret',
+      evidence: `A token request with the vault's ${CLIENT_SECRET} is answered with ${login.code}; ${listed}.`,
+    } as const;
+    if (!refusal) return [{ ...common, ...refusedOtherwise(login.code) }];
     return [
       {
-        id: refusal?.id ?? 'application-refused',
-        resource: 'entra/client-secret',
+        ...common,
+        ...refusal,
         severity: 'error',
-        what: refusal?.what ?? 'Microsoft Entra does not let the application in.',
-        evidence: `A token request with the vault's ${CLIENT_SECRET} is answered with ${login.code}; ${listed}.`,
         breaks: nobody,
-        remedy: refusal
-          ? `Have it replaced: az ad app credential reset --id ${appId} --append, and put the password into the vault as ${CLIENT_SECRET}; or have the control plane do both`
-          : `Look ${login.code} up at https://login.microsoftonline.com/error, and at the sign-in logs of the service principal.`,
-        ...(refusal ? { repair: repairOf(scope) } : {}),
+        remedy: `Have it replaced: az ad app credential reset --id ${appId} --append, and put the password into the vault as ${CLIENT_SECRET}; or have the control plane do both`,
+        repair: repairOf(scope),
       },
     ];
   },

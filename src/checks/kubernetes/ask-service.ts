@@ -1,12 +1,13 @@
 /**
- * Asks a Service of the cluster through the API server, for as long as a user would wait. That nobody is there to answer
- * is an answer; a refusal of the API server itself is not, and is thrown.
+ * Asks a Service or a pod of the cluster through the API server, for as long as a user would wait. That nobody is there to
+ * answer is an answer; a refusal of the API server itself is not, and is thrown.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { KubernetesApi } from '../../clients/kubernetes-api.ts';
+import type { KubernetesApi, ProxyAnswer, ProxyRequest, ProxyTarget } from '../../clients/kubernetes-api.ts';
 import { KubernetesError } from '../../clients/kubernetes-api.ts';
+import { within } from '../patience.ts';
 
-const PATIENCE_SECONDS = 10;
+/** A check asks more than one question, and has twenty seconds for all of them. */
+const PATIENCE_SECONDS = 5;
 
 export type Asked =
   | { readonly isAnswered: true; readonly status: number; readonly body: unknown }
@@ -14,44 +15,62 @@ export type Asked =
       readonly isAnswered: false;
       /** Words without addresses. */
       readonly said: string;
-      /** There is no such Service. */
+      /** There is no such Service, or no such pod. */
       readonly isMissing: boolean;
+      /** Somebody may be there, and takes longer. */
+      readonly isLate: boolean;
     };
 
-const silent = (said: string, isMissing = false): Asked => ({ isAnswered: false, said, isMissing });
+const silent = (said: string, { isMissing = false, isLate = false } = {}): Asked => ({
+  isAnswered: false,
+  said,
+  isMissing,
+  isLate,
+});
 
-export async function askService(
+export const askService = (
   api: KubernetesApi,
-  service: { readonly namespace: string; readonly name: string; readonly port: number },
+  service: ProxyTarget,
   path: string,
+  request: Omit<ProxyRequest, 'path'> = { method: 'GET' },
+  patienceSeconds = PATIENCE_SECONDS,
+): Promise<Asked> =>
+  ask(
+    api.requestService(service, { ...request, path }),
+    `the Service ${service.name}`,
+    path,
+    patienceSeconds,
+  );
+
+/** Which pod it is goes into no words: its name is another with each roll-out. */
+export const askPod = (api: KubernetesApi, pod: ProxyTarget, path: string): Promise<Asked> =>
+  ask(api.requestPod(pod, { method: 'GET', path }), 'the pod', path, PATIENCE_SECONDS);
+
+async function ask(
+  asked: Promise<ProxyAnswer>,
+  whom: string,
+  path: string,
+  patienceSeconds: number,
 ): Promise<Asked> {
-  const end = new AbortController();
-  const asked = api.requestService(service, { method: 'GET', path });
-  // What comes after the patience has ended is nobody's business any more.
-  asked.catch(() => undefined);
   try {
-    const late = sleep(PATIENCE_SECONDS * 1000, undefined, { signal: end.signal, ref: false });
-    late.catch(() => undefined);
-    const answer = await Promise.race([asked, late]);
+    const answer = await within(patienceSeconds, asked);
     return answer
       ? { isAnswered: true, status: answer.status, body: answer.body }
-      : silent(`no answer from ${path} within ${PATIENCE_SECONDS} seconds`);
+      : silent(`no answer from ${path} within ${patienceSeconds} seconds`, { isLate: true });
   } catch (error) {
-    return silenceIn(error, service.name);
-  } finally {
-    end.abort();
+    return silenceIn(error, whom);
   }
 }
 
 /** https://github.com/kubernetes/kubernetes/blob/master/pkg/registry/core/service/storage/storage.go (ResourceLocation) */
-function silenceIn(error: unknown, name: string): Asked {
+function silenceIn(error: unknown, whom: string): Asked {
   if (!(error instanceof KubernetesError)) throw error;
   const { status, message } = error;
-  if (status === 404) return silent(`there is no Service ${name}`, true);
-  if (/no endpoints available/i.test(message)) return silent(`the Service ${name} has no ready endpoint`);
-  if (/no service port/i.test(message)) return silent(`the Service ${name} has no such port`, true);
+  if (status === 404) return silent(`there is no ${whom.replace(/^the /, '')}`, { isMissing: true });
+  if (/no endpoints available/i.test(message)) return silent(`${whom} has no ready endpoint`);
+  if (/no service port/i.test(message)) return silent(`${whom} has no such port`, { isMissing: true });
   if (/error trying to reach service|proxy error|dial tcp/i.test(message)) {
-    return silent(`nobody listens behind the Service ${name}`);
+    return silent(`nobody listens behind ${whom}`);
   }
   throw error;
 }

@@ -24,10 +24,14 @@ export async function listServed(
   }
 }
 
-/** One line of words that others wrote, without credentials in addresses, and of a length that fits evidence. */
+/**
+ * One line of words that others wrote, without credentials in addresses, without the port that a connection happened to
+ * go out from, and of a length that fits evidence.
+ */
 export const quoted = (words: string): string =>
   words
     .replaceAll(/(\w+:\/\/[^\s:/@]*):[^\s@]*@/g, '$1:…@')
+    .replaceAll(/[\d.]+:\d+->/g, '')
     .replaceAll(/\s+/g, ' ')
     .trim()
     .slice(0, 400);

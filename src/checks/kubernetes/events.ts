@@ -8,10 +8,14 @@ const eventSchema = z.object({
   message: z.string().default(''),
   lastTimestamp: z.string().nullish(),
   eventTime: z.string().nullish(),
+  /** Of a reporter that counts repeats of its own: https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/ */
+  series: z.object({ lastObservedTime: z.string().nullish() }).nullish(),
 });
 export type Warning = z.output<typeof eventSchema>;
 
-const timeOf = ({ lastTimestamp, eventTime }: Warning): string => lastTimestamp ?? eventTime ?? '';
+/** When it was last seen. */
+export const timeOf = ({ lastTimestamp, series, eventTime }: Warning): string =>
+  lastTimestamp ?? series?.lastObservedTime ?? eventTime ?? '';
 
 /** All warnings of a namespace, newest first. */
 export async function warningsIn(api: KubernetesApi, namespace: string): Promise<readonly Warning[]> {

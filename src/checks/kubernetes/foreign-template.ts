@@ -41,7 +41,7 @@ export function putDownTo(
         resource,
         evidence: `${trouble.evidence}; ${path} was set by ${writer.name}`,
         remedy: 'Have the control plane put back what was changed.',
-        canRepair: true,
+        cure: 'repair',
       };
     }
   }

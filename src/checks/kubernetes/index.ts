@@ -1,5 +1,6 @@
 /** Checks inside the cluster, in the order in which one thing rests on another. */
 import type { Check } from '../check.ts';
+import { clusterDns } from './cluster-dns.ts';
 import { ollamaAnswers } from './models.ts';
 import { namespaceStays } from './namespace.ts';
 import { nodesCarry } from './nodes.ts';
@@ -23,6 +24,7 @@ export const kubernetesChecks: readonly Check[] = [
   secretsSynced,
   reloaderAnnotations,
   settingsAsWished,
+  clusterDns,
   ...workloadChecks,
   servicesDeliver,
   policiesPresent,

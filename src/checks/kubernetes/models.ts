@@ -8,20 +8,45 @@ import { repairOf } from '../repair.ts';
 import { type Asked, askService } from './ask-service.ts';
 import { clusterOf } from './cluster.ts';
 
-const tagsSchema = z.object({ models: z.array(z.object({ name: z.string() })).nullish() });
+const tagsSchema = z.object({
+  models: z
+    .array(
+      z.object({
+        name: z.string(),
+        size: z.number().default(0),
+        /** Runs at Ollama's own cloud, and takes no room here. */
+        remote_host: z.string().optional(),
+      }),
+    )
+    .nullish(),
+});
 
-/** Models that Ollama lists, by their full names; or why it does not. */
-export async function modelsIn(
-  api: KubernetesApi,
-  namespace: string,
-): Promise<{ readonly models: readonly string[] } | Extract<Asked, { readonly isAnswered: false }>> {
+interface ListedModels {
+  /** By their full names. */
+  readonly models: readonly string[];
+  /** Of those that run here, smallest first. */
+  readonly bySize: readonly string[];
+}
+
+type Silence = Extract<Asked, { readonly isAnswered: false }>;
+
+/** Models that Ollama lists; or why it does not. */
+export async function modelsIn(api: KubernetesApi, namespace: string): Promise<ListedModels | Silence> {
   const answer = await askService(api, { namespace, name: 'ollama', port: OLLAMA_PORT }, '/api/tags');
   if (!answer.isAnswered) return answer;
   const tags = tagsSchema.safeParse(answer.body);
   if (answer.status !== 200 || !tags.success) {
-    return { isAnswered: false, said: `it answers HTTP ${answer.status} to /api/tags`, isMissing: false };
+    const said = `it answers HTTP ${answer.status} to /api/tags`;
+    return { isAnswered: false, said, isMissing: false, isLate: false };
   }
-  return { models: (tags.data.models ?? []).map(({ name }) => fullName(name)) };
+  const listed = tags.data.models ?? [];
+  return {
+    models: listed.map(({ name }) => fullName(name)),
+    bySize: listed
+      .filter(({ remote_host }) => !remote_host)
+      .toSorted((one, other) => one.size - other.size || one.name.localeCompare(other.name))
+      .map(({ name }) => fullName(name)),
+  };
 }
 
 export const missingModels = (

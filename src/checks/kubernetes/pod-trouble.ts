@@ -11,7 +11,8 @@ import type { CheckScope } from '../check.ts';
 import { isOlderThan, quoted } from './cluster.ts';
 import { type Warning, warningsIn } from './events.ts';
 import { putDownTo } from './foreign-template.ts';
-import { blameOf, lastWordsOf } from './last-words.ts';
+import { blameOf, type Cure, lastWordsOf } from './last-words.ts';
+import { mountTrouble, volumeOf } from './mount-trouble.ts';
 
 export interface PodTrouble {
   readonly id: string;
@@ -20,7 +21,7 @@ export interface PodTrouble {
   readonly what: string;
   readonly evidence: string;
   readonly remedy: string;
-  readonly canRepair: boolean;
+  readonly cure: Cure;
 }
 
 /** What is younger has not had the time to show what is wrong with it. */
@@ -30,8 +31,10 @@ const START_MINUTES = 16;
 const UNREADY_MINUTES = 2;
 const RECENT_MINUTES = 60;
 const MANY_RESTARTS = 3;
+/** A container that runs for so long starts its back-off anew, as pkg/kubelet/kubelet.go has it. */
+const SHORT_RUN_MINUTES = 10;
 
-interface Look {
+export interface Look {
   readonly scope: CheckScope;
   readonly api: KubernetesApi;
   readonly namespace: string;
@@ -82,7 +85,7 @@ async function troubleOf(look: Look, pod: Pod): Promise<PodTrouble | undefined> 
     if (trouble) return trouble;
   }
   const isStarting = pod.status.containerStatuses.every(({ state }) => !state.running && !state.terminated);
-  if (isStarting) return mountTrouble(look, pod);
+  if (isStarting) return mountTrouble(look, pod, await look.warningsOf(pod));
   return unreadiness(look, pod, resource);
 }
 
@@ -96,15 +99,15 @@ function unschedulable({ resource, namespace }: Look, message: string): PodTroub
     what: string,
     remedy: string,
     whose: ResourceKey = resource,
-    canRepair = false,
-  ): PodTrouble => ({ id, resource: whose, what, evidence, remedy, canRepair });
+    cure: Cure = 'none',
+  ): PodTrouble => ({ id, resource: whose, what, evidence, remedy, cure });
   if (/persistentvolumeclaim|PersistentVolumeClaims|volume node affinity/i.test(message)) {
     return trouble(
       'volume-not-bound',
       'wait for their volume',
       'kubectl get pvc,pv; have the control plane make what is missing.',
       volumeOf(resource),
-      true,
+      'repair',
     );
   }
   if (/Insufficient (cpu|memory)|Too many pods/i.test(message)) {
@@ -140,9 +143,6 @@ function unschedulable({ resource, namespace }: Look, message: string): PodTroub
   return trouble('unschedulable', 'cannot be placed on any node', describePods);
 }
 
-const volumeOf = (resource: ResourceKey): ResourceKey =>
-  resource === 'kubernetes/ollama' ? 'kubernetes/ollama-volume' : 'kubernetes/data-volume';
-
 const imageReasons = [
   'ErrImagePull',
   'ImagePullBackOff',
@@ -166,7 +166,7 @@ async function imageTrouble(look: Look, pod: Pod, { state }: Container): Promise
     what,
     evidence: `the kubelet says: ${quoted(said)}`,
     remedy,
-    canRepair: true,
+    cure: 'repair',
   });
   if (/\b40[13]\b|unauthorized|denied|authentication required/i.test(said)) {
     return trouble(
@@ -213,7 +213,7 @@ async function configTrouble(
     remedy: isSecret
       ? `kubectl get externalsecrets,secrets -n ${namespace}; have the control plane bring it over again.`
       : `kubectl describe pods -n ${namespace}`,
-    canRepair: isSecret || isConfig,
+    cure: isSecret || isConfig ? 'repair' : 'none',
   };
 }
 
@@ -228,7 +228,9 @@ async function crashOf(look: Look, pod: Pod, container: Container): Promise<PodT
   const enough = isReady(pod) || isHeldUp ? MANY_RESTARTS : 1;
   const isLooping =
     state.waiting?.reason === 'CrashLoopBackOff' ||
-    (restartCount >= enough && !isOlderThan(end.finishedAt, RECENT_MINUTES, scope.now));
+    (restartCount >= enough &&
+      !isOlderThan(end.finishedAt, RECENT_MINUTES, scope.now) &&
+      (!isReady(pod) || wasShort(end)));
   const isKilled = end.reason === 'OOMKilled' && !isOlderThan(end.finishedAt, RECENT_MINUTES, scope.now);
   if (isKilled) {
     return {
@@ -237,12 +239,14 @@ async function crashOf(look: Look, pod: Pod, container: Container): Promise<PodT
       what: 'are killed because they use more memory than they may',
       evidence: `container ${name} ended with OOMKilled, exit code ${end.exitCode ?? 137}`,
       remedy: 'Raise resources.limits.memory in the spec.',
-      canRepair: false,
+      cure: 'none',
     };
   }
   if (!isLooping) return undefined;
-  const log = (await logOf(look, pod, container)) ?? end.message;
-  const blame = blameOf(log);
+  // Also while it waits: by the time that the kubelet is asked, it may have been started once more.
+  const isOfBefore = state.running !== undefined || lastState.terminated !== undefined;
+  const log = (await logOf(look, pod, name, isOfBefore)) ?? end.message;
+  const blame = blameOf(resource, log);
   const words = blame?.words ?? lastWordsOf(log);
   return {
     id: 'crashes',
@@ -255,9 +259,13 @@ async function crashOf(look: Look, pod: Pod, container: Container): Promise<PodT
       .filter(Boolean)
       .join('; '),
     remedy: blame?.remedy ?? `kubectl logs -n ${namespace} deployment/${name} --previous`,
-    canRepair: blame !== undefined,
+    cure: blame?.cure ?? 'none',
   };
 }
+
+/** Restarts are counted over the whole life of a pod, so one that is ready has to have ended soon after its start. */
+const wasShort = ({ startedAt, finishedAt }: NonNullable<Container['state']['terminated']>): boolean =>
+  Date.parse(finishedAt ?? '') - Date.parse(startedAt ?? '') < SHORT_RUN_MINUTES * 60_000;
 
 /** A pod that is ready now and was not a while ago. */
 async function restartsOf(look: Look, pod: Pod): Promise<PodTrouble | undefined> {
@@ -268,115 +276,24 @@ async function restartsOf(look: Look, pod: Pod): Promise<PodTrouble | undefined>
   return undefined;
 }
 
-/** Of the run that ended; a node that has forgotten it, and a pod that has just gone, have nothing to say. */
+/** A node that has forgotten it, and a container that has not begun, have nothing to say. */
 async function logOf(
   { api, namespace }: Look,
   { metadata }: Pod,
-  { name, state, lastState }: Container,
+  container: string,
+  previous = false,
 ): Promise<string | undefined> {
   try {
-    return await api.log(
-      { namespace, name: metadata.name, container: name },
-      // Also while it waits: by the time that the kubelet is asked, it may have been started once more.
-      { tailLines: 50, previous: state.running !== undefined || lastState.terminated !== undefined },
-    );
+    return await api.log({ namespace, name: metadata.name, container }, { tailLines: 50, previous });
   } catch (error) {
     if (error instanceof KubernetesError && error.status === 400) return undefined;
     throw error;
   }
 }
 
-const mounts: readonly (readonly [RegExp, Omit<PodTrouble, 'evidence'>])[] = [
-  [
-    /failed to find the secret|could not find azurestorageaccount(name|key)|secrets? "[^"]*" not found/i,
-    {
-      id: 'storage-secret-missing',
-      resource: 'kubernetes/external-secrets',
-      what: 'wait for a mount: the Secret with the storage key is missing',
-      remedy:
-        'kubectl describe externalsecret open-webui-storage; have the control plane bring it over again.',
-      canRepair: true,
-    },
-  ],
-  [
-    /mount error\(13\)|Permission denied/i,
-    {
-      id: 'mount-denied',
-      resource: 'azure/storage-credentials',
-      what: 'cannot mount the share: the storage account refuses the key (mount error 13)',
-      remedy:
-        'az storage account keys list; compare with the secret storage-account-key in the vault, and look at shared-key access and firewall of the account.',
-      canRepair: true,
-    },
-  ],
-  [
-    /could not resolve address|Unable to find suitable address|Name or service not known/i,
-    {
-      id: 'storage-name-unresolved',
-      resource: 'azure/private-dns-zones',
-      what: 'cannot mount the share: the name of the storage account does not resolve',
-      remedy:
-        'Look at the zone privatelink.file.core.windows.net: its record and its link to the network (az network private-dns link vnet list).',
-      canRepair: true,
-    },
-  ],
-  [
-    /mount error\((115|112|113|110|111)\)|Operation now in progress|Host is down|No route to host|timed out/i,
-    {
-      id: 'storage-unreachable',
-      resource: 'azure/storage-endpoint',
-      what: 'cannot mount the share: the storage account does not answer on the network (mount error 115)',
-      remedy:
-        'az network private-endpoint show; is its connection approved, and does a network security group block port 445?',
-      canRepair: true,
-    },
-  ],
-  [
-    /mount error\(2\)|No such file or directory|ShareNotFound/i,
-    {
-      id: 'share-missing',
-      resource: 'azure/file-share',
-      what: 'cannot mount the share: it does not exist (mount error 2)',
-      remedy: 'az storage share-rm restore if it was deleted, or have the control plane make it again.',
-      canRepair: true,
-    },
-  ],
-  [
-    /Multi-Attach/i,
-    {
-      id: 'disk-held-elsewhere',
-      resource: 'kubernetes/ollama-volume',
-      what: 'wait for their disk, which another node still holds',
-      remedy: 'Wait some minutes; with a node that is lost: kubectl delete volumeattachment <name>.',
-      canRepair: false,
-    },
-  ],
-];
-
-async function mountTrouble(look: Look, pod: Pod): Promise<PodTrouble | undefined> {
-  const { resource, namespace } = look;
-  const warning = (await look.warningsOf(pod)).find(({ reason }) =>
-    /^(FailedMount|FailedAttachVolume|FailedMapVolume|FailedCreatePodSandBox)$/.test(reason),
-  );
-  if (!warning) return undefined;
-  const message = quoted(warning.message.replaceAll(/pod\(s\) .*$/g, 'another pod'));
-  const evidence = `${warning.reason}: ${message}`;
-  const known = mounts.find(([words]) => words.test(warning.message));
-  if (known) return { ...known[1], evidence };
-  const isMount = warning.reason !== 'FailedCreatePodSandBox';
-  return {
-    id: isMount ? 'mount-failed' : 'no-sandbox',
-    resource: isMount ? volumeOf(resource) : resource,
-    what: isMount ? 'wait for a volume that cannot be mounted' : 'get no network on their node',
-    evidence,
-    remedy: `kubectl describe pods -n ${namespace}`,
-    canRepair: false,
-  };
-}
-
 /** Runs, and its probes fail: for what starts slowly that is so for a while. */
 async function unreadiness(look: Look, pod: Pod, resource: ResourceKey): Promise<PodTrouble | undefined> {
-  const { scope, namespace, api } = look;
+  const { scope, namespace } = look;
   const { conditions, containerStatuses } = pod.status;
   const unready = containerStatuses.find(({ ready }) => !ready);
   if (!unready) return undefined;
@@ -388,11 +305,8 @@ async function unreadiness(look: Look, pod: Pod, resource: ResourceKey): Promise
       : isOlderThan(since, UNREADY_MINUTES, scope.now);
   if (!isOverdue) return undefined;
   const [probe] = (await look.warningsOf(pod)).filter(({ reason }) => reason === 'Unhealthy');
-  const log = await api.log(
-    { namespace, name: pod.metadata.name, container: unready.name },
-    { tailLines: 50 },
-  );
-  const blame = blameOf(log ?? '');
+  const log = await logOf(look, pod, unready.name);
+  const blame = blameOf(resource, log ?? '');
   return {
     id: 'not-ready',
     resource: blame?.resource ?? resource,
@@ -404,7 +318,7 @@ async function unreadiness(look: Look, pod: Pod, resource: ResourceKey): Promise
       .filter(Boolean)
       .join('; '),
     remedy: blame?.remedy ?? `kubectl logs -n ${namespace} deployment/${unready.name}`,
-    canRepair: blame !== undefined,
+    cure: blame?.cure ?? 'none',
   };
 }
 

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { KubernetesApi } from '../../clients/kubernetes-api.ts';
 import type { ResourceKey } from '../../graph/resource.ts';
-import { isReady, podOf } from '../../resources/kinds/pods.ts';
+import { isOver, isReady, podOf } from '../../resources/kinds/pods.ts';
 import { ollamaService } from '../../resources/kubernetes/ollama-service.ts';
 import { openWebuiService } from '../../resources/kubernetes/open-webui-service.ts';
 import { isRedisWanted, redis } from '../../resources/kubernetes/redis.ts';
@@ -150,5 +150,6 @@ export async function readyEndpoints(
 
 export async function readyPods(api: KubernetesApi, namespace: string, app: string): Promise<number> {
   const pods = await api.list({ apiVersion: 'v1', kind: 'Pod', namespace }, { labels: `app=${app}` });
-  return pods.map(podOf).filter((pod) => !pod.metadata.deletionTimestamp && isReady(pod)).length;
+  return pods.map(podOf).filter((pod) => !pod.metadata.deletionTimestamp && !isOver(pod) && isReady(pod))
+    .length;
 }

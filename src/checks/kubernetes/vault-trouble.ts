@@ -3,6 +3,7 @@
  * metadata service and Key Vault say. https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
  */
 import type { ResourceKey } from '../../graph/resource.ts';
+import { DNS_REMEDY } from './last-words.ts';
 
 export interface VaultTrouble {
   readonly id: string;
@@ -30,6 +31,29 @@ const known: readonly (readonly [RegExp, VaultTrouble])[] = [
       what: 'The secret store does not say which identity to use, and the node carries several.',
       remedy: 'Set spec.provider.azurekv.identityId to the client id of the identity.',
       canRepair: true,
+    },
+  ],
+  [
+    // Whatever does not come from the node's metadata service says nothing of the vault.
+    /169\.254\.169\.254.*(dial tcp|timeout|timed out|refused|no route|unreachable|deadline exceeded|connection reset)/i,
+    {
+      id: 'node-metadata-silent',
+      resource: 'azure/node-identity',
+      what: 'External Secrets gets no token: the metadata service of its node does not answer.',
+      remedy:
+        'See what keeps its pods from 169.254.169.254, port 80: kubectl get networkpolicy -A; restart the instance of the node: az vmss restart.',
+      canRepair: false,
+    },
+  ],
+  [
+    // The resolver itself does not answer; a name that there is not is another matter.
+    /lookup \S+( on \S+:53)?: (?!no such host)/i,
+    {
+      id: 'vault-name-unresolved',
+      resource: 'azure/cluster',
+      what: 'External Secrets cannot resolve the name of the vault: nobody answers for names in the cluster.',
+      remedy: DNS_REMEDY,
+      canRepair: false,
     },
   ],
   [

@@ -65,6 +65,30 @@ async function claimOf(
 
 const isFinding = (one: KubernetesObject | CheckFinding): one is CheckFinding => 'evidence' in one;
 
+const webuiSchema = z.object({
+  spec: z.object({
+    template: z.object({
+      spec: z.object({
+        volumes: z
+          .array(z.object({ persistentVolumeClaim: z.object({ claimName: z.string() }).optional() }))
+          .default([]),
+      }),
+    }),
+  }),
+});
+
+/** There is a pair of volume and claim for each key of the account; which is in use tells whoever mounts it. */
+async function dataClaim({ known, names }: CheckScope, api: KubernetesApi): Promise<string> {
+  const claim = known['kubernetes/data-volume']?.outputs['claim'];
+  if (typeof claim === 'string') return claim;
+  const { namespace } = names;
+  const webui = await api.find({ apiVersion: 'apps/v1', kind: 'Deployment', namespace, name: 'open-webui' });
+  const mounted = webuiSchema
+    .safeParse(webui)
+    .data?.spec.template.spec.volumes.find(({ persistentVolumeClaim }) => persistentVolumeClaim);
+  return mounted?.persistentVolumeClaim?.claimName ?? DATA_VOLUME;
+}
+
 export const dataVolumeBound: Check = {
   id: 'data-volume-bound',
   system: 'storage',
@@ -72,8 +96,7 @@ export const dataVolumeBound: Check = {
   async run(scope) {
     const api = await clusterOf(scope);
     const resource = 'kubernetes/data-volume' as const;
-    const known = scope.known[resource]?.outputs['claim'];
-    const name = typeof known === 'string' ? known : DATA_VOLUME;
+    const name = await dataClaim(scope, api);
     const breaks = 'No further pod of Open WebUI can be started: its uploads and its cache are there.';
     const [claim, volume] = await Promise.all([
       claimOf(scope, api, name, { resource, breaks }),

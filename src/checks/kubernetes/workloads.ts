@@ -2,15 +2,16 @@
 
 import type { KubernetesApi, KubernetesObject } from '../../clients/kubernetes-api.ts';
 import { managedBy } from '../../naming.ts';
+import { isAutoscaled } from '../../resources/kinds/autoscaling.ts';
 import { isReady, type Pod, podsOf } from '../../resources/kinds/pods.ts';
 import { goodImageOf } from '../../resources/kinds/rollout.ts';
-import { type DeploymentStatus, deploymentOf } from '../../resources/kinds/workload.ts';
-import { isAutoscaled } from '../../resources/kubernetes/open-webui.ts';
+import { type DeploymentStatus, deploymentOf, replicasOf } from '../../resources/kinds/workload.ts';
 import { isRedisWanted } from '../../resources/kubernetes/redis.ts';
 import type { Workload } from '../../resources/scope.ts';
 import type { Check, CheckFinding, CheckScope } from '../check.ts';
 import { repairOf } from '../repair.ts';
 import { clusterOf, isOlderThan, quoted } from './cluster.ts';
+import type { Cure } from './last-words.ts';
 import { troubleInPods } from './pod-trouble.ts';
 
 interface Kind {
@@ -19,6 +20,8 @@ interface Kind {
   readonly breaks: string;
   replicas(spec: CheckScope['spec']): number;
   isWanted(scope: Pick<CheckScope, 'spec'>): boolean;
+  /** Whether an autoscaler may have its replicas. */
+  readonly isScalable?: true;
 }
 
 const isOllamaHere = ({ spec }: Pick<CheckScope, 'spec'>): boolean => spec.ollama.externalUrl === undefined;
@@ -45,6 +48,7 @@ const kinds: readonly Kind[] = [
     breaks: 'Nobody can use the site: it answers 502.',
     replicas: ({ webui }) => webui.replicas,
     isWanted: () => true,
+    isScalable: true,
   },
   {
     name: 'cloudflared',
@@ -52,6 +56,7 @@ const kinds: readonly Kind[] = [
     breaks: 'Nobody reaches the site: the tunnel has no end in the cluster.',
     replicas: () => 2,
     isWanted: () => true,
+    isScalable: true,
   },
 ];
 
@@ -106,7 +111,7 @@ async function troubles(scope: CheckScope, kind: Kind): Promise<readonly CheckFi
   }
   const isServing = status.readyReplicas > 0;
   const inPods = (await troubleInPods(scope, api, found, resource)).map(
-    ({ id, resource: whose, what, evidence, remedy, canRepair }): CheckFinding => ({
+    ({ id, resource: whose, what, evidence, remedy, cure }): CheckFinding => ({
       id: `${name}-${id}`,
       resource: whose,
       severity: isServing ? 'warning' : 'error',
@@ -116,16 +121,22 @@ async function troubles(scope: CheckScope, kind: Kind): Promise<readonly CheckFi
         ? `${title} has fewer working pods than wished, and is not brought up to date.`
         : breaks,
       remedy,
-      ...(canRepair ? { repair } : {}),
+      ...repairBy(scope, cure),
     }),
   );
   const stuck = inPods.length > 0 ? [] : unexplained(scope, kind, status);
   return [
     ...inPods,
     ...stuck,
-    ...count(scope, kind, found, spec.replicas),
+    ...(await count(scope, api, kind, found)),
     ...(inPods.length + stuck.length > 0 ? [] : await mixed(scope, api, kind, found)),
   ];
+}
+
+function repairBy(scope: CheckScope, cure: Cure): { readonly repair?: string } {
+  if (cure === 'none') return {};
+  if (cure === 'repair') return { repair: repairOf(scope) };
+  return { repair: `POST /api/deployments/${scope.names.deployment}/rotate?what=${cure.rotate}` };
 }
 
 /** What the Deployment itself complains of, where no pod tells why. */
@@ -171,16 +182,17 @@ function unexplained(
   ];
 }
 
-/** An autoscaler knows better, and the very first start is of one replica. */
-function count(
+/** As the engine has it: an autoscaler knows better where several pods serve, and the very first start is of one. */
+async function count(
   scope: CheckScope,
-  { name, title, replicas }: Kind,
+  api: KubernetesApi,
+  { name, title, replicas, isScalable }: Kind,
   deployment: KubernetesObject,
-  found: number,
-): readonly CheckFinding[] {
+): Promise<readonly CheckFinding[]> {
   const wished = replicas(scope.spec);
+  const found = replicasOf(deployment);
   const isYoung = name === 'open-webui' && goodImageOf(deployment) === undefined;
-  if (found === wished || isAutoscaled(deployment) || isYoung) return [];
+  if (found === wished || isYoung || (isScalable && (await isAutoscaled(api, deployment)))) return [];
   return [
     {
       id: 'replicas-differ',

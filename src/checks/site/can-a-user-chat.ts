@@ -1,15 +1,17 @@
 /**
- * The chain that a chat goes through, walked as a packet would: name, connector, Service, Open WebUI, the site as a
- * whole, database, Ollama, model. The first link that does not answer is the finding, and those that answered before it
- * are its evidence. Links inside the cluster are asked through the API server, and so tell whether it is the tunnel or
- * what is behind it when the site does not answer.
+ * The chain that a chat goes through, in the order in which a packet would: name, connector, Service, Open WebUI, the
+ * site as a whole, database, Ollama. All are asked at once, for together they would be silent for longer than a check may
+ * take. The first link that does not answer is the finding, and those that answered before it are its evidence. Links
+ * inside the cluster are asked through the API server, and so tell whether it is the tunnel or what is behind it when the
+ * site does not answer. That the database is written and that a model speaks are checks of their own.
  */
 import type { KubernetesApi } from '../../clients/kubernetes-api.ts';
 import type { SiteAnswer } from '../../clients/site.ts';
 import type { ResourceKey } from '../../graph/resource.ts';
-import { podOf } from '../../resources/kinds/pods.ts';
+import { isReady, type Pod, podOf } from '../../resources/kinds/pods.ts';
+import { WEBUI_PORT } from '../../resources/kubernetes/open-webui-service.ts';
 import type { Check, CheckFinding, CheckScope } from '../check.ts';
-import { askService } from '../kubernetes/ask-service.ts';
+import { type Asked, askPod, askService } from '../kubernetes/ask-service.ts';
 import { clusterOf } from '../kubernetes/cluster.ts';
 import { databaseBlame } from '../kubernetes/last-words.ts';
 import { missingModels, modelsIn } from '../kubernetes/models.ts';
@@ -22,6 +24,8 @@ interface Break {
   readonly what: string;
   readonly said: string;
   readonly remedy: string;
+  /** Users cannot chat, when nothing else is said. */
+  readonly breaks?: string;
   /** Where the control plane can put it right. */
   readonly repair?: string;
 }
@@ -30,7 +34,7 @@ interface Walk {
   readonly scope: CheckScope;
   readonly api: KubernetesApi;
   readonly namespace: string;
-  readonly site: SiteAnswer;
+  readonly site: Promise<SiteAnswer>;
 }
 
 interface Link {
@@ -46,8 +50,9 @@ const isUnresolved = ({ said }: SiteAnswer): boolean => /ENOTFOUND|EAI_AGAIN|ENO
 
 const name: Link = {
   name: 'the name of the site',
-  look: async ({ scope, site }) =>
-    isUnresolved(site)
+  async look({ scope, site: asked }) {
+    const site = await asked;
+    return isUnresolved(site)
       ? {
           id: 'site-name',
           resource: 'cloudflare/dns-record',
@@ -55,7 +60,8 @@ const name: Link = {
           said: `https://${scope.spec.tunnel.hostName}/: ${site.said}`,
           remedy: `Look at the DNS record of ${scope.spec.tunnel.hostName} at Cloudflare: a proxied CNAME to <tunnel id>.cfargotunnel.com.`,
         }
-      : undefined,
+      : undefined;
+  },
 };
 
 const connector: Link = {
@@ -91,19 +97,22 @@ const service: Link = {
   },
 };
 
-/** A path of Open WebUI that ought to be a success. */
-async function silenceOf({ api, namespace }: Walk, path: string): Promise<string | undefined> {
-  const answer = await askService(api, { namespace, ...WEBUI }, path);
+/** What is wrong with the answer to a path of Open WebUI that ought to be a success. */
+function silenceIn(answer: Asked, path: string): string | undefined {
   if (!answer.isAnswered) return answer.said;
   return isSuccess(answer.status) ? undefined : `${path} answers HTTP ${answer.status}`;
 }
+
+const silenceOf = async ({ api, namespace }: Walk, path: string): Promise<string | undefined> =>
+  silenceIn(await askService(api, { namespace, ...WEBUI }, path), path);
 
 const openWebui: Link = {
   name: 'Open WebUI',
   async look(walk) {
     // A page is asked for only where the site has none, since it is no cheap question.
     const said =
-      (await silenceOf(walk, '/health')) ?? (walk.site.isServed ? undefined : await silenceOf(walk, '/'));
+      (await silenceOf(walk, '/health')) ??
+      ((await walk.site).isServed ? undefined : await silenceOf(walk, '/'));
     return said === undefined
       ? undefined
       : {
@@ -119,8 +128,9 @@ const openWebui: Link = {
 /** Everything behind it answers: what Cloudflare says tells which of its parts does not. */
 const edge: Link = {
   name: 'the public site',
-  async look({ scope, site }) {
-    if (site.isServed) return undefined;
+  async look({ scope, site: asked }) {
+    const site = await asked;
+    if (site.isServed || site.isChallenged) return undefined;
     const [resource, remedy] = edgeOf(site.said);
     return {
       id: 'site',
@@ -162,28 +172,54 @@ function edgeOf(said: string): readonly [ResourceKey, string] {
   }
 }
 
+/** Each pod has connections of its own, so each is asked. */
 const database: Link = {
   name: 'the database',
   async look(walk) {
-    const said = await silenceOf(walk, '/health/db');
+    const path = '/health/db';
+    const answers = await askPods(walk, path);
+    const silences = answers.flatMap((answer) => silenceIn(answer, path) ?? []).toSorted();
+    const [said] = silences;
     if (said === undefined) return undefined;
     const blame = databaseBlame(await lastLog(walk));
+    const why = blame ? `: ${blame.why}` : '';
+    const words = blame ? `${said}; its log says: ${blame.words}` : said;
+    const isShare = silences.length < answers.length;
     return {
       id: 'database',
       resource: blame?.resource ?? 'azure/postgres-server',
-      what: `Open WebUI does not get at its database${blame ? `: ${blame.why}` : ''}.`,
-      said: blame ? `${said}; its log says: ${blame.words}` : said,
+      what: isShare
+        ? `Some pods of Open WebUI do not get at their database${why}.`
+        : `Open WebUI does not get at its database${why}.`,
+      said: isShare ? `${silences.length} of ${answers.length} pods: ${words}` : words,
+      ...(isShare ? { breaks: 'Users whose requests come to these pods cannot chat.' } : {}),
       remedy: blame?.remedy ?? 'az postgres flexible-server show --query state',
     };
   },
 };
 
+/** All that the Service delivers to; what has gone in the meantime is no answer. */
+async function askPods({ api, namespace }: Walk, path: string): Promise<readonly Asked[]> {
+  const pods = await podsOf(api, namespace);
+  const answers = await Promise.all(
+    pods
+      .filter((pod) => !pod.metadata.deletionTimestamp && isReady(pod))
+      .map(({ metadata }) => askPod(api, { namespace, name: metadata.name, port: WEBUI_PORT }, path)),
+  );
+  const told = answers.filter((answer) => answer.isAnswered || !answer.isMissing);
+  return told.length > 0 ? told : [await askService(api, { namespace, ...WEBUI }, path)];
+}
+
+async function podsOf(api: KubernetesApi, namespace: string): Promise<readonly Pod[]> {
+  const pods = await api.list({ apiVersion: 'v1', kind: 'Pod', namespace }, { labels: 'app=open-webui' });
+  return pods.map(podOf);
+}
+
 /** Of all pods that serve: each has connections of its own. */
 async function lastLog({ api, namespace }: Walk): Promise<string> {
-  const pods = await api.list({ apiVersion: 'v1', kind: 'Pod', namespace }, { labels: 'app=open-webui' });
-  const running = pods
-    .map(podOf)
-    .filter(({ status }) => status.containerStatuses.some(({ state }) => state.running !== undefined));
+  const running = (await podsOf(api, namespace)).filter(({ status }) =>
+    status.containerStatuses.some(({ state }) => state.running !== undefined),
+  );
   const logs = await Promise.all(
     running.map(({ metadata }) =>
       api.log(
@@ -229,24 +265,40 @@ const chain: readonly Link[] = [name, connector, service, openWebui, edge, datab
 export const canAUserChat: Check = {
   id: 'can-a-user-chat',
   system: 'site',
-  title: 'A user can open the site and chat',
+  title: 'Everything that a chat goes through answers',
   async run(scope) {
+    const site = scope.clients.site(scope.spec.tunnel.hostName);
     const api = await clusterOf(scope);
-    const site = await scope.clients.site(scope.spec.tunnel.hostName);
     const walk: Walk = { scope, api, namespace: scope.names.namespace, site };
+    const looks = chain
+      .filter((link) => link.isWanted?.(scope) ?? true)
+      .map((link) => ({ name: link.name, look: link.look(walk) }));
+    // Those behind a broken link are not waited for.
+    for (const { look } of looks) look.catch(() => undefined);
     const answered: string[] = [];
-    for (const link of chain) {
-      if (!(link.isWanted?.(scope) ?? true)) continue;
-      const broken = await link.look(walk);
+    for (const { name, look } of looks) {
+      const broken = await look;
       if (broken) return [findingOf(broken, answered)];
-      answered.push(link.name);
+      answered.push(name);
     }
-    return [];
+    return (await site).isChallenged ? [challenged(scope)] : [];
   },
 };
 
+/** That the name leads to Cloudflare is shown by the challenge; who stands behind it, by the links inside the cluster. */
+const challenged = ({ spec }: CheckScope): CheckFinding => ({
+  id: 'site-challenged',
+  resource: 'cloudflare/dns-record',
+  severity: 'info',
+  what: 'Cloudflare challenges the control plane, so whether it serves the site to browsers cannot be seen.',
+  evidence: `https://${spec.tunnel.hostName}/ answers with cf-mitigated: challenge; all links inside the cluster answer.`,
+  breaks: 'Nothing that is known: browsers pass the challenge.',
+  remedy:
+    'Let the outbound address of the control plane through: Security, WAF, Custom rules with the action Skip; or switch Bot Fight Mode or Under Attack Mode off.',
+});
+
 function findingOf(
-  { id, resource, what, said, remedy, repair }: Break,
+  { id, resource, what, said, remedy, repair, breaks = 'Users cannot chat.' }: Break,
   answered: readonly string[],
 ): CheckFinding {
   const before = answered.length > 0 ? `before it answered: ${answered.join(', ')}` : 'it is the first link';
@@ -256,7 +308,7 @@ function findingOf(
     severity: 'error',
     what,
     evidence: `${said}; ${before}`,
-    breaks: 'Users cannot chat.',
+    breaks,
     remedy,
     ...(repair === undefined ? {} : { repair }),
   };

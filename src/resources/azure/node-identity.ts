@@ -147,9 +147,8 @@ export const nodeIdentity = defineResource<
       const reason = `the identity is being put on ${name}`;
       return { state: 'changing', reason, retryAfterSeconds: LOOK_AGAIN_SECONDS };
     }
-    return lacking.length === scaleSets.length
-      ? { state: 'absent' }
-      : { state: 'drifted', outputs: { scaleSets: names }, differences };
+    // Also when it is on none of them: which those are is how the activity log knows who took it off.
+    return { state: 'drifted', outputs: { scaleSets: names }, differences };
   },
 
   async ensure(scope, deps, seen) {

@@ -116,7 +116,7 @@ function unusable(inVault: Credential | undefined, now: Date): Difference | unde
   if (!inVault) return { path: 'passwordCredentials', wanted: 'the one in the vault', found: null };
   const { startDateTime, endDateTime } = inVault;
   if (now < renewalTime(startDateTime, endDateTime)) return undefined;
-  return { path: 'endDateTime', wanted: 'some weeks off', found: endDateTime.toISOString() };
+  return { path: 'endDateTime', wanted: 'some weeks off', found: endDateTime.toISOString(), isDue: true };
 }
 
 /** What the vault is to say about the credential that is in it; whoever lets it end sooner means it. */
@@ -166,7 +166,7 @@ export const clientSecret = defineResource({
     return {
       state: 'drifted',
       outputs,
-      differences: [{ path: 'passwordCredentials', wanted: [], found: keyIds }],
+      differences: [{ path: 'passwordCredentials', wanted: [], found: keyIds, isDue: true }],
     };
   },
 

@@ -20,6 +20,7 @@ import type {
   ResourceKey,
 } from '../../graph/resource.ts';
 import { managedBy } from '../../naming.ts';
+import { withoutSecrets } from '../../spec/hidden-value.ts';
 import type { Scope } from '../scope.ts';
 import { defineResource } from '../scope.ts';
 import { writerOf } from './field-writer.ts';
@@ -219,13 +220,23 @@ export const ignoredByReloader: Readonly<Record<string, string>> = {
   'reloader.stakater.com/ignore': 'true',
 };
 
-/** What of the wanted fields is not as wished. An object that is not there is one difference, not one per field. */
+/**
+ * What of the wanted fields is not as wished, without what may be a secret. An object that is not there is one difference,
+ * not one per field.
+ */
 export function differencesOf(wanted: KubernetesObject, found: KubernetesObject | undefined): Difference[] {
   const subject = describe(wanted);
   if (!found) return [{ path: subject, wanted: 'present', found: null }];
   return differences(byName(wanted), byName(found), sameToKubernetes).map((difference) => {
-    const by = difference.found === null ? undefined : writerOf(found, difference.path);
-    return { ...difference, path: `${subject}: ${difference.path}`, ...(by ? { by } : {}) };
+    const { path } = difference;
+    const by = difference.found === null ? undefined : writerOf(found, path);
+    return {
+      ...difference,
+      path: `${subject}: ${path}`,
+      wanted: withoutSecrets(path, difference.wanted),
+      found: withoutSecrets(path, difference.found),
+      ...(by ? { by } : {}),
+    };
   });
 }
 

@@ -25,6 +25,7 @@ const terminatedSchema = z.object({
   reason: z.string().default(''),
   exitCode: z.number().optional(),
   message: z.string().default(''),
+  startedAt: z.string().nullish(),
   finishedAt: z.string().nullish(),
 });
 
@@ -37,10 +38,14 @@ const podSchema = z.object({
     creationTimestamp: z.string().default(''),
   }),
   spec: z
-    .object({ containers: z.array(z.object({ image: z.string().default('') })).default([]) })
+    .object({
+      containers: z.array(z.object({ image: z.string().default('') })).default([]),
+      nodeName: z.string().default(''),
+    })
     .prefault({}),
   status: z
     .object({
+      phase: z.string().optional(),
       conditions: conditionsSchema,
       containerStatuses: z
         .array(
@@ -94,7 +99,14 @@ export interface PodsOfDeployment {
   readonly older: readonly Pod[];
 }
 
-/** Pods that are not on their way out, newest first. */
+/**
+ * Whether a pod has ended for good. One that was evicted, or whose node was shut down, stays as an object and shows what it
+ * last was. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase
+ */
+export const isOver = ({ status }: Pick<Pod, 'status'>): boolean =>
+  status.phase === 'Failed' || status.phase === 'Succeeded';
+
+/** Pods that have not ended and are not on their way out, newest first. */
 export async function podsOf(api: KubernetesApi, deployment: KubernetesObject): Promise<PodsOfDeployment> {
   const { metadata, spec } = workloadSchema.parse(deployment);
   const { namespace, uid } = metadata;
@@ -113,7 +125,7 @@ export async function podsOf(api: KubernetesApi, deployment: KubernetesObject): 
     )?.labels[HASH];
   const pods = listed
     .map((pod) => podSchema.parse(pod))
-    .filter((pod) => !pod.metadata.deletionTimestamp)
+    .filter((pod) => !pod.metadata.deletionTimestamp && !isOver(pod))
     .toSorted((one, other) => other.metadata.creationTimestamp.localeCompare(one.metadata.creationTimestamp));
   const isCurrent = (pod: Pod): boolean => hash !== undefined && pod.metadata.labels[HASH] === hash;
   return { current: pods.filter(isCurrent), older: pods.filter((pod) => !isCurrent(pod)) };

@@ -159,7 +159,11 @@ export function guardedWorkload<const Deps extends GuardedDependencies>(
       }
       // Entered first: should this process die here, the next look restores the good one because of it.
       const repository = scope.spec.registry.images[workload.image].repository;
-      await scope.quarantine.add({ digest: digestOf(image), repository, reason: `It ${rejection}.` });
+      await scope.quarantine.add({
+        digest: digestOf(image),
+        repository,
+        reason: `It ${oneLine(rejection)}.`,
+      });
       await carryingOut({ image: good, good }).ensure(scope, deps, seen);
     },
   };
@@ -264,19 +268,26 @@ function isOverdue(now: Date, deployment: KubernetesObject): boolean {
   );
 }
 
+/** Of more than these, the newest are told one by one. */
+const MOST_TOLD = 5;
+
 function quarantineNotices(scope: Scope, name: ImageName): readonly Notice[] {
   const { repository } = scope.spec.registry.images[name];
   const quarantined = scope.quarantine.of(repository);
   if (quarantined.length === 0) return [];
-  const lifting = quarantined.map(
-    ({ digest }) => `DELETE /api/deployments/${scope.names.deployment}/quarantine/${digest}`,
-  );
+  const deployment = `/api/deployments/${scope.names.deployment}`;
+  const told = quarantined.slice(-MOST_TOLD);
+  const lifting = told.map(({ digest }) => `DELETE ${deployment}/quarantine/${digest}`);
+  const others =
+    told.length < quarantined.length
+      ? ` GET ${deployment} tells of ${quarantined.length - told.length} more.`
+      : '';
   return [
     {
       id: 'image-quarantined',
       severity: 'warning',
       what: `${quarantined.length === 1 ? 'An image' : 'Images'} of ${repository} failed and will not be deployed again.`,
-      evidence: quarantined.map(({ digest, reason }) => `${digest}: ${reason}`).join(' '),
+      evidence: `${told.map(({ digest, reason }) => `${digest}: ${oneLine(reason)}`).join(' ')}${others}`,
       breaks: 'Nothing: the last good image runs.',
       remedy: `Push another image, or have it tried once more: ${lifting.join(', ')}`,
     },

@@ -158,10 +158,11 @@ export function rotationDifference(
   const wish = scope.rotateAfter[rotation];
   const made = properties.createdOn?.toISOString() ?? null;
   if (wish && !satisfies(properties, wish)) {
-    return { path: `${name}.version`, wanted: `made after ${wish.toISOString()}`, found: made };
+    return { path: `${name}.version`, wanted: `made after ${wish.toISOString()}`, found: made, isDue: true };
   }
   if (whenExpiring === 'keep' || !isExpiring(properties, scope.now)) return undefined;
-  return { path: `${name}.expiresOn`, wanted: 'some weeks off', found: isoOf(properties.expiresOn) ?? null };
+  const found = isoOf(properties.expiresOn) ?? null;
+  return { path: `${name}.expiresOn`, wanted: 'some weeks off', found, isDue: true };
 }
 
 export interface GeneratedSecret {

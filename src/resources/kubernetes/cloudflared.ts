@@ -3,6 +3,7 @@ import { images } from '../azure/images.ts';
 import { registryPull } from '../azure/registry-pull.ts';
 import { dnsRecord } from '../cloudflare/dns-record.ts';
 import { ingress } from '../cloudflare/ingress.ts';
+import { besideAutoscalers, withoutReplicasOfAutoscaler } from '../kinds/autoscaling.ts';
 import { commonLabels } from '../kinds/kubernetes-object.ts';
 import { guardedWorkload } from '../kinds/rollout.ts';
 import { tunnelTrouble } from '../kinds/site-trouble.ts';
@@ -21,12 +22,7 @@ const METRICS_PORT = 2000;
 /** Of the `nonroot` user in the distroless image. */
 const NONROOT = 65_532;
 
-/**
- * The tunnel's end in the cluster. Its token comes from the environment, since arguments show in every list of
- * processes; `/ready` is a success only while at least one connection to the edge stands.
- * https://developers.cloudflare.com/cloudflare-one/connections/connect-networks/configure-tunnels/run-parameters/
- */
-export const cloudflared = guardedWorkload({
+const workload = guardedWorkload({
   key: 'kubernetes/cloudflared',
   title: 'cloudflared',
   image: 'cloudflared',
@@ -38,6 +34,7 @@ export const cloudflared = guardedWorkload({
       name: 'cloudflared',
       labels: { app: 'cloudflared' },
       annotations: reloadAnnotations(spec),
+      yielded: withoutReplicasOfAutoscaler,
       body: (deps) => ({
         spec: {
           replicas: 2,
@@ -92,3 +89,10 @@ export const cloudflared = guardedWorkload({
   readiness: async ({ api, found: [deployment] }) => deployment && workloadReadiness(api, deployment),
   serviceTrouble: tunnelTrouble,
 });
+
+/**
+ * The tunnel's end in the cluster. Its token comes from the environment, since arguments show in every list of
+ * processes; `/ready` is a success only while at least one connection to the edge stands.
+ * https://developers.cloudflare.com/cloudflare-one/connections/connect-networks/configure-tunnels/run-parameters/
+ */
+export const cloudflared = besideAutoscalers(workload);

@@ -1,14 +1,16 @@
 import type { KubernetesObject } from '../../clients/kubernetes-api.ts';
+import type { DeploymentSpec } from '../../spec/spec.ts';
 import { growing, requestedBy } from '../kinds/claim.ts';
 import type { Unready } from '../kinds/kubernetes-object.ts';
 import { kubernetesObjects } from '../kinds/kubernetes-object.ts';
+import { isLessQuantity } from '../kinds/quantity.ts';
 import { namespace } from './namespace.ts';
 
 export const OLLAMA_VOLUME = 'ollama-data';
 
 /**
  * The disk that keeps the models. Its storage class waits for the first pod, so it is ready while still unbound, and until
- * then its size is fixed: only bound claims can grow.
+ * then its size is fixed: only bound claims can grow. None can shrink: one that somebody has made larger stays so.
  */
 export const ollamaVolume = kubernetesObjects({
   key: 'kubernetes/ollama-volume',
@@ -22,20 +24,24 @@ export const ollamaVolume = kubernetesObjects({
       name: OLLAMA_VOLUME,
       labels: { app: 'ollama' },
       body: (_deps, found) => ({
-        spec: {
-          accessModes: ['ReadWriteOnce'],
-          storageClassName: spec.ollama.storageClass,
-          resources: {
-            requests: {
-              storage:
-                found && phaseOf(found) !== 'Bound' ? requestedBy(found) : `${spec.ollama.storageGiB}Gi`,
-            },
-          },
-        },
+        spec: claimOf(
+          spec,
+          found && phaseOf(found) !== 'Bound' ? requestedBy(found) : `${spec.ollama.storageGiB}Gi`,
+        ),
       }),
+      yielded: (object, found) =>
+        found && isLessQuantity(requestedBy(object), requestedBy(found))
+          ? { ...object, spec: claimOf(spec, requestedBy(found)) }
+          : object,
     },
   ],
   readiness: ({ found: [claim] }) => lostClaim(claim) ?? (claim && growing(claim)),
+});
+
+const claimOf = ({ ollama }: DeploymentSpec, storage: string) => ({
+  accessModes: ['ReadWriteOnce'],
+  storageClassName: ollama.storageClass,
+  resources: { requests: { storage } },
 });
 
 /** A claim whose volume was taken away never recovers by itself. */

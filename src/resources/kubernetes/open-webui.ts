@@ -6,13 +6,12 @@
  * nothing about it, as the controller takes none of them away while a new one is unavailable
  * (reconcileOldReplicaSets in pkg/controller/deployment/rolling.go).
  */
-import { z } from 'zod';
-import type { KubernetesObject } from '../../clients/kubernetes-api.ts';
 import { managedBy } from '../../naming.ts';
 import { images } from '../azure/images.ts';
 import { postgresDatabase } from '../azure/postgres-database.ts';
 import { postgresParameters } from '../azure/postgres-parameters.ts';
 import { registryPull } from '../azure/registry-pull.ts';
+import { besideAutoscalers, withoutReplicasOfAutoscaler } from '../kinds/autoscaling.ts';
 import { commonLabels } from '../kinds/kubernetes-object.ts';
 import { goodImageOf, guardedWorkload } from '../kinds/rollout.ts';
 import { siteTrouble } from '../kinds/site-trouble.ts';
@@ -49,7 +48,7 @@ const secretVariable = (name: string) => ({
   valueFrom: { secretKeyRef: { name: WEBUI_SECRET, key: name } },
 });
 
-export const openWebui = guardedWorkload({
+const workload = guardedWorkload({
   key: 'kubernetes/open-webui',
   title: 'Open WebUI',
   image: 'openWebui',
@@ -73,7 +72,7 @@ export const openWebui = guardedWorkload({
       name: 'open-webui',
       labels: { app: 'open-webui' },
       annotations: reloadAnnotations(spec),
-      yielded: (object, found) => (isAutoscaled(found) ? withoutReplicas(object) : object),
+      yielded: withoutReplicasOfAutoscaler,
       body: (deps, found) => {
         const isMigrated = goodImageOf(found) !== undefined;
         return {
@@ -132,32 +131,4 @@ export const openWebui = guardedWorkload({
   serviceTrouble: siteTrouble,
 });
 
-/**
- * Whether an autoscaler has set the number of replicas: it does so through the `scale` subresource as the controller
- * manager, and that field is then its own. Somebody's `kubectl scale` is not, and is put back.
- */
-export function isAutoscaled(found: KubernetesObject | undefined): boolean {
-  return managersSchema
-    .parse(found?.metadata.managedFields ?? [])
-    .some(
-      ({ manager, subresource, fieldsV1 }) =>
-        manager === 'kube-controller-manager' &&
-        subresource === 'scale' &&
-        fieldsV1['f:spec']?.['f:replicas'] !== undefined,
-    );
-}
-
-const specSchema = z.object({ spec: z.looseObject({}) });
-
-function withoutReplicas(object: KubernetesObject): KubernetesObject {
-  const { replicas: _, ...spec } = specSchema.parse(object).spec;
-  return { ...object, spec };
-}
-
-const managersSchema = z.array(
-  z.object({
-    manager: z.string().optional(),
-    subresource: z.string().optional(),
-    fieldsV1: z.object({ 'f:spec': z.record(z.string(), z.unknown()).optional() }).default({}),
-  }),
-);
+export const openWebui = besideAutoscalers(workload);

@@ -5,7 +5,7 @@ import { fieldOf, type Problem, problem } from '../problem.ts';
 
 const secretName =
   /(^|_)(KEYS?|SECRETS?|TOKENS?|PASSWORDS?|PASSWD|PASSPHRASE|CREDENTIALS?|CONNECTION_STRING)$/;
-const looksSecret = (name: string): boolean => secretName.test(name) && !name.startsWith('ENABLE_');
+export const looksSecret = (name: string): boolean => secretName.test(name) && !name.startsWith('ENABLE_');
 
 const credentials: readonly { readonly form: RegExp; readonly what: string }[] = [
   { form: /[a-z][a-z\d+.-]*:\/\/[^\s/?#@]*:[^\s/?#]+@/i, what: 'a password in a URL' },
@@ -26,6 +26,10 @@ const credentials: readonly { readonly form: RegExp; readonly what: string }[] =
   { form: /(^|[^\w~.-])[\w~.-]{3}\dQ~[\w~.-]{31,34}/, what: 'a client secret of Microsoft Entra' },
 ];
 
+/** Undefined when nothing in the text looks like a credential. */
+export const credentialIn = (text: string): string | undefined =>
+  credentials.find(({ form }) => form.test(text))?.what;
+
 const secretSettings: Rule = ({ spec }) =>
   Object.keys(spec.webui.config)
     .filter((name) => looksSecret(name) && !derivedSettings.has(name))
@@ -38,9 +42,9 @@ const secretSettings: Rule = ({ spec }) =>
 
 function secretValues(value: unknown, path: readonly PropertyKey[]): readonly Problem[] {
   if (typeof value === 'string') {
-    const hit = credentials.find(({ form }) => form.test(value));
-    return hit
-      ? [problem(fieldOf(path), `must not contain ${hit.what}: secrets do not belong in the spec`)]
+    const what = credentialIn(value);
+    return what
+      ? [problem(fieldOf(path), `must not contain ${what}: secrets do not belong in the spec`)]
       : [];
   }
   if (Array.isArray(value)) return value.flatMap((item, index) => secretValues(item, [...path, index]));

@@ -14,6 +14,7 @@ const store = createTableStore(
 
 registerApi({
   store,
+  staleAfterMilliseconds: 900_000,
   clientsFor: () => {
     throw new Error('there are no clouds here');
   },

@@ -48,6 +48,14 @@ const setParameter = async (clouds: BrokenClouds, name: string, value: string) =
   );
 };
 
+const setDatabaseRecord = async (clouds: BrokenClouds, ipv4Address: string) => {
+  const { names, group, operator } = target(clouds);
+  const record = { ttl: 10, aRecords: [{ ipv4Address }] };
+  await operator
+    .privateDns()
+    .recordSets.createOrUpdate(group, names.postgresZone, 'A', names.postgresServer, record);
+};
+
 const vaultSecret = async (clouds: BrokenClouds, name: string, change: (value: string) => string) => {
   const { names, group, operator, clients } = target(clouds);
   const { properties } = await operator.vaults().vaults.get(group, names.vault);
@@ -216,13 +224,14 @@ export const dataFaults: readonly Fault[] = [
       for await (const { name = '' } of recordSets.listByType(group, names.postgresZone, 'A'))
         await recordSets.delete(group, names.postgresZone, 'A', name);
     },
-    mend: (clouds) => {
-      const { names, group, operator } = target(clouds);
-      const record = { ttl: 10, aRecords: [{ ipv4Address: '10.10.17.4' }] };
-      return operator
-        .privateDns()
-        .recordSets.createOrUpdate(group, names.postgresZone, 'A', names.postgresServer, record);
-    },
+    mend: (clouds) => setDatabaseRecord(clouds, '10.10.17.4'),
+  },
+  {
+    what: 'Somebody has put another address into the DNS record of the database',
+    finding: 'azure/postgres-server database-record-wrong',
+    evidence: /A records: 10\.10\.16\.99; the server is in the subnet 10\.10\.17\.0\/28/,
+    break: (clouds) => setDatabaseRecord(clouds, '10.10.16.99'),
+    mend: (clouds) => setDatabaseRecord(clouds, '10.10.17.4'),
   },
   {
     what: 'Somebody has dropped the database',
@@ -264,6 +273,14 @@ export const dataFaults: readonly Fault[] = [
       vaultSecret(clouds, 'postgres-connection-string', (value) =>
         value.replace('sslmode=require', 'sslmode=disable'),
       ),
+    mend: (clouds) => clouds.repair('azure/postgres-connection-string'),
+  },
+  {
+    what: 'Somebody has put a connection string with another port into the vault',
+    finding: 'azure/postgres-connection-string connection-string-wrong',
+    evidence: /the port is not 5432/,
+    break: (clouds) =>
+      vaultSecret(clouds, 'postgres-connection-string', (value) => value.replace(':5432/', ':6543/')),
     mend: (clouds) => clouds.repair('azure/postgres-connection-string'),
   },
   {

@@ -6,6 +6,7 @@ import { judgeExtension } from '../../../src/checks/database/extension.ts';
 import { judgeLocks } from '../../../src/checks/database/locks.ts';
 import { judgeStatements, judgeTransactions } from '../../../src/checks/database/sessions.ts';
 import type { DatabaseSnapshot } from '../../../src/checks/database/snapshot.ts';
+import { judgeWrites } from '../../../src/checks/database/writes.ts';
 import { toFailure } from '../../../src/clients/cloud-failure.ts';
 import { inDatabase } from '../../../src/clients/database.ts';
 import { type ADatabase, startDatabase } from './a-database.ts';
@@ -62,6 +63,7 @@ describe('a healthy database', () => {
       ...judgeLocks(snapshot),
       ...judgeStatements(snapshot),
       ...judgeTransactions(snapshot),
+      ...judgeWrites(snapshot),
     ]).toEqual([]);
   });
 
@@ -174,7 +176,7 @@ describe('what is found in a real database', () => {
 
   test('connections near the limit, whoever’s it is, and none left', async () => {
     // The look takes one of the user's ten, too.
-    for (let index = 0; index < 7; index += 1) await database.open('open-webui');
+    const opened = await Promise.all(Array.from({ length: 7 }, () => database.open('open-webui')));
     const most = judgeConnections(await database.look());
     expect(most).toMatchObject([
       {
@@ -182,9 +184,14 @@ describe('what is found in a real database', () => {
         resource: 'azure/postgres-server',
         severity: 'warning',
         what: 'Most of the 10 connections that the user webui may have are taken.',
-        evidence: 'More than 80 %, held by "open-webui" as webui (idle).',
+        evidence: 'More than 80 %, held by "open-webui" as webui.',
       },
     ]);
+    expect(judgeConnections(await database.look())).toEqual(most);
+    // Nor do the words change with what they do: two of seven in a transaction, and five idle.
+    const [first, second] = opened;
+    await first?.query('BEGIN');
+    await second?.query('BEGIN');
     expect(judgeConnections(await database.look())).toEqual(most);
     await database.administer('ALTER DATABASE openwebui CONNECTION LIMIT 8');
     const full = judgeConnections(await database.look());
@@ -200,6 +207,65 @@ describe('what is found in a real database', () => {
     await database.disconnectAll();
     expect(judgeConnections(await database.look())).toEqual([]);
   }, 60_000);
+
+  test('a server that Azure has made read-only, although the look itself is read-only, too', async () => {
+    await database.administer(
+      'ALTER SYSTEM SET default_transaction_read_only = on',
+      'SELECT pg_reload_conf()',
+    );
+    const snapshot = await until(({ isReadOnly }) => isReadOnly);
+    const found = judgeWrites(snapshot);
+    expect(found).toMatchObject([
+      {
+        id: 'database-read-only',
+        resource: 'azure/postgres-server',
+        severity: 'error',
+        remedy: expect.stringContaining('postgres.storageGiB'),
+      },
+    ]);
+    expect(judgeWrites(await database.look())).toEqual(found);
+    await database.administer('ALTER SYSTEM RESET default_transaction_read_only', 'SELECT pg_reload_conf()');
+    expect(judgeWrites(await until(({ isReadOnly }) => !isReadOnly))).toEqual([]);
+  }, 60_000);
+
+  test('a user for whom somebody has made the database read-only', async () => {
+    await database.administer('ALTER ROLE webui SET default_transaction_read_only = on');
+    expect(judgeWrites(await database.look())).toMatchObject([{ id: 'database-read-only' }]);
+    await database.administer('ALTER ROLE webui RESET default_transaction_read_only');
+    expect(judgeWrites(await database.look())).toEqual([]);
+  });
+
+  test('a standby, whatever the user may', async () => {
+    const snapshot = await database.look();
+    expect(snapshot.isStandby).toBe(false);
+    expect(judgeWrites({ ...snapshot, isStandby: true })).toMatchObject([
+      { id: 'database-read-only', what: expect.stringContaining('standby') },
+    ]);
+  });
+
+  test('a user that may not write into the tables of Open WebUI, or not make new ones', async () => {
+    await database.administer(
+      'ALTER TABLE chat OWNER TO CURRENT_USER',
+      'GRANT SELECT, DELETE ON chat TO webui',
+    );
+    expect(judgeWrites(await database.look())).toMatchObject([
+      {
+        id: 'database-rights-lacking',
+        resource: 'azure/postgres-database',
+        severity: 'error',
+        evidence: 'It lacks INSERT on chat; UPDATE on chat.',
+      },
+    ]);
+    await database.administer(
+      'ALTER TABLE chat OWNER TO webui',
+      'ALTER DATABASE openwebui OWNER TO CURRENT_USER',
+    );
+    expect(judgeWrites(await database.look())).toMatchObject([
+      { severity: 'warning', evidence: 'It lacks CREATE in the schema public.' },
+    ]);
+    await database.administer('ALTER DATABASE openwebui OWNER TO webui');
+    expect(judgeWrites(await database.look())).toEqual([]);
+  });
 
   test('a missing extension, once there are tables', async () => {
     await database.administer('CREATE EXTENSION vector');

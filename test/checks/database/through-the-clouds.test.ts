@@ -67,7 +67,9 @@ describe('the database of a deployment', () => {
     await set('Another-horse-8');
     const { findings, unknown } = await look();
     expect(findings.map(named)).toEqual(['azure/postgres-server database-login-password-changed']);
-    expect(findings[0]?.repair).toBe(`POST /api/deployments/${names().deployment}/rotate`);
+    expect(findings[0]?.repair).toBe(
+      `POST /api/deployments/${names().deployment}/rotate?what=postgres-password`,
+    );
     expect(codesOf(unknown)).toEqual(['PasswordRefused']);
     expect(JSON.stringify([findings, ...unknown])).not.toContain(password);
     await set(password);

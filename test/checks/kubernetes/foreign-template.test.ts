@@ -17,7 +17,7 @@ const trouble = (id: string): PodTrouble => ({
   what: 'do not run',
   evidence: 'something',
   remedy: 'az something',
-  canRepair: false,
+  cure: 'none',
 });
 const of = (manager: string, fieldsV1: object, id: string): PodTrouble =>
   putDownTo(deployment(manager, fieldsV1), 'kubernetes/ollama', trouble(id));
@@ -37,7 +37,7 @@ describe('trouble of pods is put down to their template', () => {
       resource: 'kubernetes/ollama',
       evidence: `something; ${path} was set by kubectl-patch`,
       remedy: 'Have the control plane put back what was changed.',
-      canRepair: true,
+      cure: 'repair',
     });
   });
 

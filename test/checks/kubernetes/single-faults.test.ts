@@ -42,6 +42,11 @@ const operator = (stack: RunningStack, replicas: number) =>
     },
     { spec: { replicas } },
   );
+const dns = (stack: RunningStack, replicas: number) =>
+  stack.api.mergePatch(
+    { apiVersion: 'apps/v1', kind: 'Deployment', name: 'coredns', namespace: 'kube-system' },
+    { spec: { replicas } },
+  );
 const nodes = async (stack: RunningStack, spec: object): Promise<void> => {
   for (const { metadata } of await stack.api.list({ apiVersion: 'v1', kind: 'Node' }))
     await stack.api.mergePatch({ apiVersion: 'v1', kind: 'Node', name: metadata.name }, { spec });
@@ -278,6 +283,13 @@ const faults: readonly Fault[] = [
     resource: 'azure/cluster',
     break: (stack) => nodes(stack, { unschedulable: true }),
     mend: (stack) => nodes(stack, { unschedulable: null }),
+  },
+  {
+    fault: 'CoreDNS is scaled to zero',
+    id: 'names-do-not-resolve',
+    resource: 'azure/cluster',
+    break: (stack) => dns(stack, 0),
+    mend: (stack) => dns(stack, 2),
   },
   {
     fault: 'Open WebUI is scaled to zero',

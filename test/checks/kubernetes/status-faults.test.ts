@@ -4,12 +4,12 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Check, CheckFinding, CheckScope } from '../../../src/checks/check.ts';
-import { lastWordsOf } from '../../../src/checks/kubernetes/last-words.ts';
+import { clusterDns } from '../../../src/checks/kubernetes/cluster-dns.ts';
 import { namespaceStays } from '../../../src/checks/kubernetes/namespace.ts';
 import { nodesCarry } from '../../../src/checks/kubernetes/nodes.ts';
 import { operatorsAvailable } from '../../../src/checks/kubernetes/operators.ts';
 import { troubleInPods } from '../../../src/checks/kubernetes/pod-trouble.ts';
-import { ollamaVolumeBound } from '../../../src/checks/kubernetes/volumes.ts';
+import { dataVolumeBound, ollamaVolumeBound } from '../../../src/checks/kubernetes/volumes.ts';
 import { KubernetesError, type KubernetesObject } from '../../../src/clients/kubernetes-api.ts';
 import { type AnApiServer, startApiServer } from '../../resources/kubernetes/an-api-server.ts';
 import { specOf } from '../../resources/spec.ts';
@@ -86,6 +86,52 @@ describe('checks of what the API server shows', () => {
     expect(await seen(ollamaVolumeBound)).toEqual([]);
   });
 
+  test('name a cluster in which nobody answers for names', async () => {
+    const unanswered = ['azure/cluster names-do-not-resolve'];
+    expect(await seen(clusterDns)).toEqual(unanswered);
+    const slice = (ready: boolean): KubernetesObject => ({
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: {
+        name: 'kube-dns-1',
+        namespace: 'kube-system',
+        labels: { 'kubernetes.io/service-name': 'kube-dns' },
+      },
+      addressType: 'IPv4',
+      endpoints: [{ addresses: ['10.244.0.5'], conditions: { ready } }],
+      ports: [{ name: 'dns', port: 53, protocol: 'UDP' }],
+    });
+    await server.api.apply(slice(false));
+    expect(await seen(clusterDns)).toEqual(unanswered);
+    await server.api.apply(slice(true));
+    expect(await seen(clusterDns)).toEqual([]);
+  });
+
+  test('look at the claim that Open WebUI mounts while it is not known which is in use', async () => {
+    const missing = async () => (await dataVolumeBound.run(scope())).map(({ what }) => what);
+    expect((await missing()).join()).toContain('open-webui-data ');
+    const metadata = { name: 'open-webui', namespace: 'open-webui', labels: { app: 'open-webui' } };
+    await server.api.apply({
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata,
+      spec: {
+        selector: { matchLabels: metadata.labels },
+        template: {
+          metadata: { labels: metadata.labels },
+          spec: {
+            containers: [{ name: 'open-webui', image: 'r/open-webui:v1' }],
+            volumes: [
+              { name: 'tmp', emptyDir: {} },
+              { name: 'data', persistentVolumeClaim: { claimName: 'open-webui-data-key2' } },
+            ],
+          },
+        },
+      },
+    });
+    expect((await missing()).join()).toContain('open-webui-data-key2 ');
+  });
+
   test('say the same of a container that crashes, whether it waits or runs for a moment', async () => {
     const metadata = { name: 'cloudflared', namespace: 'open-webui', labels: { app: 'cloudflared' } };
     const containers = [{ name: 'cloudflared', image: 'r/cloudflared:v1' }];
@@ -130,12 +176,4 @@ describe('checks of what the API server shows', () => {
     };
     await expect(nodesCarry.run({ ...scope(), clients })).rejects.toBe(refused);
   });
-});
-
-test('of a log only words are told that carry no value', () => {
-  expect(lastWordsOf('2026-01-01T00:00:00.000Z Fatal error: this build does not start')).toBe(
-    'Fatal error: this build does not start',
-  );
-  expect(lastWordsOf("ValueError: invalid literal for int(): 'hunter2'")).toBe('ValueError');
-  expect(lastWordsOf('connecting to postgresql://me:hunter2@host/db')).toBeUndefined();
 });

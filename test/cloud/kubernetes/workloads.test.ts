@@ -233,6 +233,18 @@ describe('volumes', () => {
       body: { model: 'llama3.2:1b', stream: false },
     });
     expect(pulled.body).toEqual({ status: 'success' });
+    const running = async () =>
+      (await call(world, 'GET', `${proxy}/api/ps`)).body['models'] as readonly { readonly name: string }[];
+    expect(await running()).toEqual([]);
+    const spoken = await call(world, 'POST', `${proxy}/api/generate`, {
+      body: { model: 'llama3.2:1b', prompt: 'Hello', stream: false, keep_alive: -1 },
+    });
+    expect(spoken).toMatchObject({ status: 200, body: { done: true } });
+    expect(await running()).toMatchObject([{ name: 'llama3.2:1b', context_length: 4096 }]);
+    await call(world, 'POST', `${proxy}/api/generate`, {
+      body: { model: 'llama3.2:1b', prompt: 'Hello', stream: false, keep_alive: '0s' },
+    });
+    expect(await running()).toEqual([]);
     const unknown = await call(world, 'POST', `${proxy}/api/pull`, {
       body: { model: 'no-such-model', stream: false },
     });

@@ -200,6 +200,12 @@ describe('in the simulated Azure', () => {
     // The API takes null for "remove", which the SDK's types do not know.
     await azure.finish(sets.update(nodeResourceGroup, name, { identity: without as never }));
     expect(await idsOf()).not.toContain(id.toLowerCase());
+    // Of the only scale set there is, too: the activity log is asked by its name.
+    expect(scaleSets).toHaveLength(1);
+    expect(await azure.look(scope, nodeIdentity)).toMatchObject({
+      state: 'drifted',
+      differences: [{ path: `${name}.identity.userAssignedIdentities`, found: null }],
+    });
     azure.unsettle();
     await azure.settle(scope, nodeIdentity);
     expect((await idsOf()).sort()).toEqual(before.sort());

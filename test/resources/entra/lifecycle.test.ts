@@ -222,6 +222,9 @@ describe('entra', () => {
     const { application: app } = deps;
     const { keyId, expiresAt } = await untilReady(clientSecret, scope, deps, pass);
     pass(Date.parse(expiresAt) - sandbox.cloud.world.clock.now() - 29 * DAY);
+    expect(await clientSecret.observe(scope(), deps)).toMatchObject({
+      differences: [{ path: 'openwebui-client-secret.expiresOn', isDue: true }],
+    });
     const next = await untilReady(clientSecret, scope, deps, pass);
     expect(next.keyId).not.toBe(keyId);
     expect(Date.parse(next.expiresAt)).toBeGreaterThan(Date.parse(expiresAt) + 365 * DAY);
@@ -244,6 +247,9 @@ describe('entra', () => {
       const { value: old = '' } = await stored();
       const count = await versions();
       const wished = wishNow();
+      expect(await clientSecret.observe(wished(), deps)).toMatchObject({
+        differences: [{ path: 'openwebui-client-secret.version', isDue: true }],
+      });
       const first = await turn(clientSecret, wished(), deps);
       expect(first).toMatchObject({ state: 'changing' });
       const after = await untilReady(clientSecret, wished, deps, pass);
@@ -260,6 +266,9 @@ describe('entra', () => {
       expect(await canLogIn(clientId, old)).toBe(true);
 
       pass(2 * HOUR);
+      expect(await clientSecret.observe(wished(), deps)).toMatchObject({
+        differences: [{ path: 'passwordCredentials', found: [before.keyId], isDue: true }],
+      });
       await untilReady(clientSecret, wished, deps, pass);
       pass(HOUR);
       expect(await canLogIn(clientId, old)).toBe(false);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Manifest } from '../../../src/resources/kinds/kubernetes-object.ts';
-import { differencesOf, manifestOf } from '../../../src/resources/kinds/kubernetes-object.ts';
+import { differencesOf, isWishMark, manifestOf } from '../../../src/resources/kinds/kubernetes-object.ts';
 import { specOf } from '../spec.ts';
 
 type NoDependencies = Record<never, never>;
@@ -81,6 +81,31 @@ describe('kinds/kubernetes-object', () => {
       wanted: '2',
       found: '1',
     });
+  });
+
+  test('does not tell what may be a secret, by what it is or by its name', () => {
+    const rediss = 'rediss://:hunter2hunter2@cache.example.com:6380/0';
+    const withEnv = (env: readonly object[]) => manifestOf(deployment({}, { env }), specOf(), {});
+    const values = (asked: readonly object[], is: readonly object[]) =>
+      differencesOf(withEnv(asked), withEnv(is))
+        .filter(({ path }) => !isWishMark(path))
+        .map(({ path, wanted, found }) => [path.split('.').slice(-2).join('.'), wanted, found]);
+    const redis = { name: 'REDIS_URL', value: 'redis://redis:6379/0' };
+    expect(values([redis], [{ ...redis, value: rediss }])).toEqual([
+      ['REDIS_URL.value', redis.value, '(not shown: may hold a secret)'],
+    ]);
+    expect(values([{ ...redis, value: rediss }], [redis])).toEqual([
+      ['REDIS_URL.value', '(not shown: may hold a secret)', redis.value],
+    ]);
+    expect(values([redis], [{ ...redis, value: [{ deep: rediss }] }])).toEqual([
+      ['REDIS_URL.value', redis.value, '(not shown: may hold a secret)'],
+    ]);
+    expect(values([{ name: 'API_KEY', value: '' }], [{ name: 'API_KEY', value: 'plain' }])).toEqual([
+      ['API_KEY.value', '(not shown: may hold a secret)', '(not shown: may hold a secret)'],
+    ]);
+    expect(values([{ name: 'LOG_LEVEL', value: 'INFO' }], [{ name: 'LOG_LEVEL', value: 'DEBUG' }])).toEqual([
+      ['LOG_LEVEL.value', 'INFO', 'DEBUG'],
+    ]);
   });
 
   test('a missing object is one difference', () => {

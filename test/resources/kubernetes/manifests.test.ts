@@ -9,7 +9,7 @@ import { config, webuiSettings } from '../../../src/resources/kubernetes/config.
 import { dataVolume } from '../../../src/resources/kubernetes/data-volume.ts';
 import { externalSecrets } from '../../../src/resources/kubernetes/external-secrets.ts';
 import { ollama } from '../../../src/resources/kubernetes/ollama.ts';
-import { isAutoscaled, openWebui } from '../../../src/resources/kubernetes/open-webui.ts';
+import { openWebui } from '../../../src/resources/kubernetes/open-webui.ts';
 import { openWebuiService } from '../../../src/resources/kubernetes/open-webui-service.ts';
 import { redis } from '../../../src/resources/kubernetes/redis.ts';
 import { secretStore } from '../../../src/resources/kubernetes/secret-store.ts';
@@ -76,7 +76,6 @@ describe('kubernetes/open-webui', () => {
         managedFields: [{ manager, subresource: 'scale', fieldsV1: { 'f:spec': { 'f:replicas': {} } } }],
       },
     });
-    expect(isAutoscaled(scaledBy('kube-controller-manager'))).toBe(true);
     expect(manifestsOf(openWebui, {}, scaledBy('kube-controller-manager'))[0]?.['spec']).not.toHaveProperty(
       'replicas',
     );

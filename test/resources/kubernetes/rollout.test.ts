@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { KubernetesObject } from '../../../src/clients/kubernetes-api.ts';
 import type { SiteAnswer } from '../../../src/clients/site.ts';
+import type { Notice } from '../../../src/graph/finding.ts';
 import type {
   Dependencies,
   DependencyOutputs,
@@ -360,6 +361,19 @@ describe('a guarded image', () => {
     subject.push('');
     expect(await subject.turn()).toEqual(seen);
     expect(server.writes()).toEqual([]);
+  });
+
+  test('is told in a notice of some length, however many were given up before it', async () => {
+    const subject = await withGood('redis', redis);
+    for (let number = 10; number < 40; number += 1) {
+      const reason = `It ${'crashes '.repeat(200)}.`;
+      await around.quarantine.add({ digest: `sha256:b${number}`, repository: 'valkey', reason });
+    }
+    const { notices: [notice] = [] } = (await subject.observe()) as { notices?: readonly Notice[] };
+    expect(notice?.evidence.match(/sha256:\w+/g)).toEqual([35, 36, 37, 38, 39].map((n) => `sha256:b${n}`));
+    expect(notice?.evidence).toContain('GET /api/deployments/chat tells of 25 more');
+    expect(notice?.remedy.match(/DELETE/g)).toHaveLength(5);
+    expect(notice?.evidence.length).toBeLessThan(3_000);
   });
 
   test('that was quarantined before this process died gives way all the same', async () => {

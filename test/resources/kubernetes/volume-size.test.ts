@@ -99,10 +99,19 @@ describe('the disk of the models', () => {
     expect(server.writes()).toEqual([]);
   });
 
-  test('never shrinks', async () => {
-    await expect(push(ollama, scope({ models: 60 }))).rejects.toThrow(
-      /field can not be less than status.capacity/,
-    );
+  test('is left as it is when somebody has made it larger, without a write', async () => {
+    server.edit(claim('ollama-data'), { spec: { resources: { requests: { storage: '0.1Ti' } } } });
+    await server.setStatus(claim('ollama-data'), { capacity: { storage: '103Gi' } });
+    expect(await push(ollama, scope({ models: 80 }))).toMatchObject({ state: 'ready' });
+    expect(server.writes()).toEqual([]);
+  });
+
+  test('never shrinks: less is written down as the wish, and nothing more', async () => {
+    expect(await push(ollama, scope({ models: 60 }))).toMatchObject({ state: 'ready' });
+    expect(server.writes()).toHaveLength(1);
+    expect(await push(ollama, scope({ models: 60 }))).toMatchObject({ state: 'ready' });
+    expect(server.writes()).toEqual([]);
+    expect(await requested('ollama-data')).toBe('0.1Ti');
   });
 });
 

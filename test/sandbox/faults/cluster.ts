@@ -61,6 +61,9 @@ async function cordon({ cluster: api }: Hands, unschedulable: true | null): Prom
     await api.patch(`/api/v1/nodes/${metadata.name}`, { spec: { unschedulable } });
 }
 
+const scaleDns = ({ cluster: api }: Hands, replicas: number) =>
+  api.patch('/apis/apps/v1/namespaces/kube-system/deployments/coredns', { spec: { replicas } });
+
 export const clusterFaults: readonly Fault[] = [
   {
     what: 'Somebody has taken the identity off the scale sets',
@@ -123,6 +126,13 @@ export const clusterFaults: readonly Fault[] = [
     finding: 'azure/cluster all-nodes-cordoned',
     break: (hands) => cordon(hands, true),
     mend: (hands) => cordon(hands, null),
+  },
+  {
+    what: 'Somebody has scaled CoreDNS to nothing',
+    seed: 'Usage 4: names and services that answer',
+    finding: 'azure/cluster names-do-not-resolve',
+    break: (hands) => scaleDns(hands, 0),
+    mend: (hands) => scaleDns(hands, 2),
   },
   {
     what: 'The API server does not answer',

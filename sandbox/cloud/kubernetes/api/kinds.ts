@@ -36,12 +36,13 @@ interface Options {
   readonly cluster?: boolean;
   readonly generation?: boolean;
   readonly model?: string;
+  readonly version?: string;
 }
 
 function builtIn(group: string, kind: string, plural: string, options: Options = {}): Kind {
   return {
     group,
-    version: 'v1',
+    version: options.version ?? 'v1',
     kind,
     plural,
     singular: kind.toLowerCase(),
@@ -106,6 +107,14 @@ export const DISRUPTION_BUDGETS = builtIn('policy', 'PodDisruptionBudget', 'podd
   subresources: ['status'],
   generation: true,
 });
+/** Kept and served; what it would set is set by a test. */
+export const AUTOSCALERS = builtIn('autoscaling', 'HorizontalPodAutoscaler', 'horizontalpodautoscalers', {
+  short: ['hpa'],
+  categories: ['all'],
+  subresources: ['status'],
+  version: 'v2',
+  model: 'V2HorizontalPodAutoscaler',
+});
 export const STORAGE_CLASSES = builtIn('storage.k8s.io', 'StorageClass', 'storageclasses', {
   short: ['sc'],
   cluster: true,
@@ -157,6 +166,7 @@ export const BUILT_IN_KINDS: readonly Kind[] = [
   REPLICA_SETS,
   NETWORK_POLICIES,
   DISRUPTION_BUDGETS,
+  AUTOSCALERS,
   STORAGE_CLASSES,
   ENDPOINT_SLICES,
   CUSTOM_RESOURCE_DEFINITIONS,

@@ -1,6 +1,9 @@
-/** What a fresh AKS cluster holds: its namespaces, the `kubernetes` Service, storage classes and service accounts. */
+/**
+ * What a fresh AKS cluster holds: its namespaces, the `kubernetes` Service, storage classes, service accounts and CoreDNS.
+ * The add-on manager puts back what of it is deleted, and leaves the number of replicas alone.
+ */
 import type { ApiServer } from '../api/api-server.ts';
-import { NAMESPACES, SERVICE_ACCOUNTS, SERVICES, STORAGE_CLASSES } from '../api/kinds.ts';
+import { DEPLOYMENTS, NAMESPACES, SERVICE_ACCOUNTS, SERVICES, STORAGE_CLASSES } from '../api/kinds.ts';
 import type { Namespace } from '../object.ts';
 import type { Controller } from './controller.ts';
 
@@ -18,6 +21,13 @@ const CLASSES = [
   ['managed-csi-premium', 'disk.csi.azure.com', 'WaitForFirstConsumer', 'Premium_LRS'],
   ['managed-premium', 'disk.csi.azure.com', 'WaitForFirstConsumer', 'Premium_LRS'],
 ] as const;
+
+const ADDON = { 'addonmanager.kubernetes.io/mode': 'Reconcile', 'kubernetes.io/cluster-service': 'true' };
+const DNS_LABEL = { 'k8s-app': 'kube-dns' };
+/** Where pods ask for names: AKS's `dnsServiceIP` unless another is set. */
+export const DNS_ADDRESS = '10.0.0.10';
+/** On every node from the start, as part of the node image. */
+export const DNS_IMAGE = 'mcr.microsoft.com/oss/v2/kubernetes/coredns:v1.12.1-5';
 
 export const bootstrap: Controller = ({ api }) => {
   for (const name of ['default', 'kube-node-lease', 'kube-public', 'kube-system']) {
@@ -49,6 +59,7 @@ export const bootstrap: Controller = ({ api }) => {
     );
   }
   addServiceAccounts(api);
+  addDns(api);
   if (!api.find(SERVICES, 'default', 'kubernetes')) {
     api.create(
       SERVICES,
@@ -74,4 +85,63 @@ function addServiceAccounts(api: ApiServer): void {
       { manager: 'kube-controller-manager' },
     );
   }
+}
+
+/** https://github.com/Azure/AKS/tree/master/vhd-notes: version, requests and limits of the add-on. */
+function addDns(api: ApiServer): void {
+  const manager = 'kubectl-client-side-apply';
+  const namespace = 'kube-system';
+  if (!api.find(SERVICES, namespace, 'kube-dns')) {
+    api.create(
+      SERVICES,
+      namespace,
+      {
+        metadata: { name: 'kube-dns', labels: { ...ADDON, ...DNS_LABEL, 'kubernetes.io/name': 'CoreDNS' } },
+        spec: {
+          clusterIP: DNS_ADDRESS,
+          selector: DNS_LABEL,
+          ports: [
+            { name: 'dns', port: 53, targetPort: 53, protocol: 'UDP' },
+            { name: 'dns-tcp', port: 53, targetPort: 53, protocol: 'TCP' },
+          ],
+        },
+      },
+      { manager },
+    );
+  }
+  if (api.find(DEPLOYMENTS, namespace, 'coredns')) return;
+  api.create(
+    DEPLOYMENTS,
+    namespace,
+    {
+      metadata: { name: 'coredns', labels: { ...ADDON, ...DNS_LABEL, 'kubernetes.io/name': 'CoreDNS' } },
+      spec: {
+        replicas: 2,
+        selector: { matchLabels: DNS_LABEL },
+        strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1 } },
+        template: {
+          metadata: { labels: { ...DNS_LABEL, 'kubernetes.azure.com/managedby': 'aks' } },
+          spec: {
+            tolerations: [{ key: 'CriticalAddonsOnly', operator: 'Exists' }],
+            containers: [
+              {
+                name: 'coredns',
+                image: DNS_IMAGE,
+                imagePullPolicy: 'IfNotPresent',
+                ports: [
+                  { name: 'dns', containerPort: 53, protocol: 'UDP' },
+                  { name: 'dns-tcp', containerPort: 53, protocol: 'TCP' },
+                ],
+                resources: {
+                  requests: { cpu: '100m', memory: '70Mi' },
+                  limits: { cpu: '3', memory: '500Mi' },
+                },
+              },
+            ],
+          },
+        },
+      },
+    },
+    { manager },
+  );
 }

@@ -18,6 +18,13 @@ interface StoredModel extends Model {
   readonly modifiedAt: string;
 }
 
+/** Families that only embed: they do not speak (ollama types/model, CapabilityCompletion). */
+const EMBEDDING_FAMILIES = ['nomic-embed-text', 'mxbai-embed-large', 'all-minilm'];
+const CONTEXT_LENGTH = 4096;
+const KEEP_ALIVE_SECONDS = 300;
+/** A time that never comes, as `keep_alive: -1` has it. */
+const FOR_GOOD = 250 * 365 * 86_400;
+
 /** What is on the volume. */
 interface Shelf {
   readonly models: readonly StoredModel[];
@@ -33,6 +40,8 @@ class Ollama implements Process {
   readonly #context: ProcessContext;
   readonly #shelfKey: string;
   readonly #capacityBytes: () => number;
+  /** Models in memory, by name, and until when: virtual milliseconds. */
+  readonly #loaded = new Map<string, number>();
   #isUp: boolean;
 
   constructor(context: ProcessContext) {
@@ -95,7 +104,7 @@ class Ollama implements Process {
       case 'GET /api/version':
         return Response.json({ version: VERSION });
       case 'GET /api/ps':
-        return Response.json({ models: [] });
+        return Response.json({ models: this.#running() });
       case 'GET /api/tags':
         return Response.json({ models: this.#shelf.models.map(describe) });
       default:
@@ -122,21 +131,9 @@ class Ollama implements Process {
           modelfile: `FROM ${name}`,
         }));
       case 'POST /api/generate':
-        return this.#withModel(name, () => ({
-          model: name,
-          created_at: this.#now(),
-          response: 'Hello.',
-          done: true,
-          done_reason: 'stop',
-        }));
+        return this.#speak(name, body, { response: 'Hello.' });
       case 'POST /api/chat':
-        return this.#withModel(name, () => ({
-          model: name,
-          created_at: this.#now(),
-          message: { role: 'assistant', content: 'Hello.' },
-          done: true,
-          done_reason: 'stop',
-        }));
+        return this.#speak(name, body, { message: { role: 'assistant', content: 'Hello.' } });
       case 'POST /api/embed':
         return this.#withModel(name, () => ({ model: name, embeddings: [[0.1, 0.2, 0.3]] }));
       default:
@@ -146,6 +143,30 @@ class Ollama implements Process {
 
   #now(): string {
     return timestamp(this.#context.clock.now());
+  }
+
+  /** A model that has answered stays in memory for as long as the caller wished, or five minutes. */
+  #speak(name: string, body: unknown, words: object): Response {
+    const family = this.#shelf.models.find((one) => one.name === name)?.family ?? '';
+    if (EMBEDDING_FAMILIES.includes(family)) {
+      return Response.json({ error: `"${name}" does not support generate` }, { status: 400 });
+    }
+    return this.#withModel(name, () => {
+      const seconds = secondsOf(at(body, 'keep_alive'));
+      this.#loaded.set(name, this.#context.clock.now() + seconds * 1000);
+      return { model: name, created_at: this.#now(), ...words, done: true, done_reason: 'stop' };
+    });
+  }
+
+  #running(): readonly object[] {
+    const now = this.#context.clock.now();
+    return this.#shelf.models
+      .filter(({ name }) => (this.#loaded.get(name) ?? 0) > now)
+      .map((model) => ({
+        ...describe(model),
+        expires_at: timestamp(this.#loaded.get(model.name) ?? now),
+        context_length: CONTEXT_LENGTH,
+      }));
   }
 
   #withModel(name: string, answer: (model: StoredModel) => object): Response {
@@ -256,6 +277,14 @@ type PullLine =
 
 function withTag(name: string): string {
   return name.includes(':') ? name : `${name}:latest`;
+}
+
+/** Seconds as a number or a duration, negative for ever (ollama api/types.go, Duration). */
+function secondsOf(keepAlive: unknown): number {
+  const [, number = '', unit = 's'] = /^(-?\d+(?:\.\d+)?)(s|m|h)?$/.exec(String(keepAlive ?? '')) ?? [];
+  if (number === '') return KEEP_ALIVE_SECONDS;
+  const seconds = Number(number) * { s: 1, m: 60, h: 3600 }[unit as 's' | 'm' | 'h'];
+  return seconds < 0 ? FOR_GOOD : seconds;
 }
 
 function describe(model: StoredModel): Record<string, unknown> {
