@@ -1,10 +1,14 @@
 /** What findings have in common: how they are put right, and what has to be there to look. */
+import { lostWith } from '../graph/drift-defaults.ts';
 import { fatal } from '../graph/failure.ts';
 import type { CheckFinding, CheckScope } from './check.ts';
 
-/** For what a reconcile puts right: of the finding's own resource whatever the rules say, of others as they say. */
+/**
+ * For what a reconcile puts right: of the finding's own resource, and what is gone with it, whatever the rules say; of others
+ * as they say.
+ */
 export const repairCall = (scope: Pick<CheckScope, 'names'>, { repair, resource }: CheckFinding) =>
-  repair === repairOf(scope) ? `${repair}?resources=${resource}` : repair;
+  repair === repairOf(scope) ? `${repair}?resources=${(lostWith(resource) ?? [resource]).join(',')}` : repair;
 
 export const repairOf = ({ names }: Pick<CheckScope, 'names'>): string =>
   `POST /api/deployments/${names.deployment}/repair`;

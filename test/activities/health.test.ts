@@ -113,7 +113,7 @@ describe('checks', () => {
     const input = { deployment: name, system: 'database', now: START };
     const { results } = await runChecks(store, () => ({}) as Clients, [ill])(input);
     expect(results.flatMap(({ findings }) => findings.map((finding) => finding.repair))).toEqual([
-      `${repair}?resources=azure/postgres-server`,
+      `${repair}?resources=azure/postgres-server,azure/postgres-database`,
       rotate,
     ]);
   });

@@ -9,7 +9,7 @@ const SERVICE = { namespace: 'kube-system', name: 'kube-dns' } as const;
 
 export const clusterDns: Check = {
   id: 'cluster-dns',
-  system: 'workloads',
+  system: 'nodes',
   title: 'Names resolve in the cluster',
   async run(scope) {
     const api = await clusterOf(scope);

@@ -43,7 +43,7 @@ const database: readonly Known[] = [
       resource: 'azure/postgres-connection-string',
       why: 'the database refuses its login',
       remedy:
-        'Compare the password in the vault with the server; POST /api/deployments/{name}/rotate?what=postgres-password makes a new one for both.',
+        'Compare the password in the vault with the server; POST …/rotate?what=postgres-password makes a new one for both.',
       cure: { rotate: 'postgres-password' },
     },
   ],
@@ -146,7 +146,7 @@ const tunnel: readonly Known[] = [
     {
       resource: 'cloudflare/tunnel-token',
       why: 'Cloudflare refuses the token of the tunnel',
-      remedy: 'POST /api/deployments/{name}/rotate?what=tunnel-token makes a new one and hands it out.',
+      remedy: 'POST …/rotate?what=tunnel-token makes a new one and hands it out.',
       cure: { rotate: 'tunnel-token' },
     },
   ],

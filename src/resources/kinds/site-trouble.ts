@@ -26,7 +26,8 @@ export async function tunnelTrouble(
   api: KubernetesApi,
 ): Promise<string | undefined> {
   const site = await clients.site(spec.tunnel.hostName);
-  if (site.isServed) return undefined;
+  // A challenge is Cloudflare's own answer, given before anything is delivered.
+  if (site.isServed || site.isChallenged) return undefined;
   try {
     if (!isSuccess(await statusInCluster(api, names.namespace))) return undefined;
   } catch (error) {
