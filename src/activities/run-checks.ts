@@ -27,12 +27,19 @@ export const runChecks =
   async ({ deployment, system, now }) => {
     const ofSystem = checks.filter((check) => check.system === system);
     try {
-      const [{ spec, names }, looks] = await Promise.all([
+      const [{ spec, names }, looks, before] = await Promise.all([
         loadStack(store, deployment),
         store.lastLook(deployment),
+        store.health.checks(deployment),
       ]);
-      const clients = clientsFor(spec.subscriptionId);
-      const scope: CheckScope = { spec, names, clients, now: new Date(now), known: lastReadyLooks(looks) };
+      const scope: CheckScope = {
+        spec,
+        names,
+        clients: clientsFor(spec.subscriptionId),
+        now: new Date(now),
+        known: lastReadyLooks(looks),
+        foundBefore: new Set(before.flatMap(({ findings }) => findings.map(({ id }) => id))),
+      };
       const wanted = ofSystem.filter((check) => check.isWanted?.(scope) ?? true);
       return { results: await Promise.all(wanted.map((check) => runOne(check, scope, limitMilliseconds))) };
     } catch (error) {

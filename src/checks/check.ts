@@ -34,6 +34,8 @@ export interface CheckScope {
   readonly now: Date;
   /** What each resource told when it was last found ready: ids, names, hosts. Nothing in it is fresh. */
   readonly known: KnownLooks;
+  /** Ids of what the checks had found before: what hovers about a threshold is not to come and go. */
+  readonly foundBefore?: ReadonlySet<string>;
 }
 
 /** What a check found wrong, and with which resource of the stack. */

@@ -18,6 +18,7 @@ export class PostgresEngine {
   readonly #certificates: () => ServerCertificates;
   #server: Promise<PostgresServer> | undefined;
   #tail: Promise<unknown> = Promise.resolve();
+  #looker: Promise<pg.Client> | undefined;
   #isClosed = false;
 
   /** `directory` holds the data; the authority is asked for a certificate when the engine starts. */
@@ -35,6 +36,8 @@ export class PostgresEngine {
   async close(): Promise<void> {
     await this.#tail;
     this.#isClosed = true;
+    const looker = await this.#looker?.catch(() => undefined);
+    await looker?.end();
     const server = await this.#server?.catch(() => undefined);
     await server?.stop();
   }
@@ -131,7 +134,7 @@ export class PostgresEngine {
     user: string,
     database: string,
   ): Promise<{ readonly user: string; readonly database: string }> {
-    return this.#run(async (admin) => {
+    return this.#look(async (admin) => {
       const roles = await rolesOf(admin, server);
       const users = await namesOf(admin, 'SELECT rolname AS name FROM pg_roles WHERE oid = ANY($1)', roles);
       const databases = await namesOf(
@@ -187,6 +190,30 @@ export class PostgresEngine {
   async #launch(): Promise<PostgresServer> {
     const certificate = await this.#certificates().issueServerCertificate(['*.postgres.database.azure.com']);
     return startPostgres({ directory: this.#directory, certificate });
+  }
+
+  /**
+   * Looks do not stand in line behind jobs, and share one session: every session that a client opens begins with one, and
+   * a hundred stacks have hundreds of clients.
+   */
+  async #look<T>(look: (admin: pg.Client) => Promise<T>): Promise<T> {
+    this.#looker ??= this.#openLooker();
+    return look(await this.#looker);
+  }
+
+  async #openLooker(): Promise<pg.Client> {
+    const forget = (): void => {
+      this.#looker = undefined;
+    };
+    try {
+      const client = await (await this.#start()).connect();
+      client.on('error', forget);
+      client.on('end', forget);
+      return client;
+    } catch (error) {
+      forget();
+      throw error;
+    }
   }
 
   /** One job after the other, in the order in which they were asked for. */

@@ -9,6 +9,9 @@ import { lookAtDatabase } from './snapshot.ts';
 import { listed, who } from './words.ts';
 
 const NEAR = 0.8;
+/** What has been told is over only below this: pools breathe. */
+const STILL_NEAR = 0.7;
+const NEAR_LIMIT = 'database-connections-near-limit';
 const AT_LIMIT = 0.95;
 /** Whoever holds less than this part of all is not what it is about. */
 const WORTH_NAMING = 0.1;
@@ -28,7 +31,7 @@ export const databaseConnections: Check = {
 
   async run(scope) {
     try {
-      return judgeConnections(await lookAtDatabase(scope));
+      return judgeConnections(await lookAtDatabase(scope), scope.foundBefore?.has(NEAR_LIMIT));
     } catch (error) {
       if (!hasCode(error, 'ConnectionsExhausted')) throw error;
       return [
@@ -49,19 +52,19 @@ export function nearestLimit({ limits }: Pick<DatabaseSnapshot, 'limits'>): Conn
   return limits.toSorted((one, other) => shareOf(other) - shareOf(one))[0];
 }
 
-export function judgeConnections(snapshot: DatabaseSnapshot): readonly CheckFinding[] {
+export function judgeConnections(snapshot: DatabaseSnapshot, wasNear = false): readonly CheckFinding[] {
   const limit = nearestLimit(snapshot);
-  if (!limit || shareOf(limit) < NEAR) return [];
+  if (!limit || shareOf(limit) < (wasNear ? STILL_NEAR : NEAR)) return [];
   const isFull = shareOf(limit) >= AT_LIMIT;
   const { database, user } = snapshot;
   const whose = { server: 'the server', database: `the database ${database}`, user: `the user ${user}` };
   return [
     {
       ...common,
-      id: 'database-connections-near-limit',
+      id: NEAR_LIMIT,
       severity: isFull ? 'error' : 'warning',
       what: `${isFull ? 'Almost all' : 'Most'} of the ${limit.most} connections that ${whose[limit.of]} may have are taken.`,
-      evidence: `More than ${100 * (isFull ? AT_LIMIT : NEAR)} %, held by ${namesOf(snapshot.holders, limit)}.`,
+      evidence: `More than ${100 * (isFull ? AT_LIMIT : STILL_NEAR)} %, held by ${namesOf(snapshot.holders, limit)}.`,
     },
   ];
 }
