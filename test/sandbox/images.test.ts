@@ -117,7 +117,7 @@ describe('images of a stack in use', () => {
 
   beforeAll(async () => {
     sample = await startSample({ speed: SPEED });
-    const operation = await sample.ask(sampleSpec.replace('models: []', 'models: [all-minilm]'));
+    const operation = await sample.ask(sampleSpec.replace('models: []', 'models: ["smollm2:135m"]'));
     expect(operation.failure).toBeUndefined();
     const { endpoints } = sample.sandbox;
     deployments = new Watch(

@@ -23,7 +23,7 @@ const BARE_REPETITIONS = 10;
 const LOOK_EVERY = 20;
 
 const host = 'open-webui.yourdomain.com';
-const spec = sampleSpec.replace('models: []', 'models: [all-minilm]');
+const spec = sampleSpec.replace('models: []', 'models: ["smollm2:135m"]');
 const server = `/subscriptions/${settings.subscriptionId}/resourceGroups/rg-openwebui/providers/Microsoft.DBforPostgreSQL/flexibleServers/psql-openwebui?api-version=2024-08-01`;
 
 const clockSchema = z.object({ now: z.number() });

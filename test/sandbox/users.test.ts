@@ -19,7 +19,7 @@ describe('a deployment in use', () => {
 
   beforeAll(async () => {
     sample = await startSample({ speed: 60 });
-    const operation = await sample.ask(sampleSpec.replace('models: []', 'models: [all-minilm]'));
+    const operation = await sample.ask(sampleSpec.replace('models: []', 'models: ["smollm2:135m"]'));
     expect(operation.failure).toBeUndefined();
   }, 180_000);
   afterEach(async () => {

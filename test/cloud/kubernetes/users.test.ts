@@ -18,7 +18,7 @@ import {
 
 const SITE = 'http://open-webui.open-webui.svc.cluster.local:80';
 const HOST = 'https://chat.yourdomain.com';
-const MODEL = 'all-minilm:latest';
+const MODEL = 'smollm2:135m';
 const DEPLOYMENT = `/apis/apps/v1/namespaces/${NAMESPACE}/deployments/open-webui`;
 let world: SmallWorld;
 
@@ -30,7 +30,7 @@ beforeAll(async () => {
     'http://ollama.open-webui.svc.cluster.local:11434',
     new Request('http://ollama/', {
       method: 'POST',
-      body: JSON.stringify({ model: 'all-minilm', stream: false }),
+      body: JSON.stringify({ model: 'smollm2:135m', stream: false }),
     }),
     { pod: 'somebody', path: '/api/pull' },
   );
