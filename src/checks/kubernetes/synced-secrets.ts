@@ -139,7 +139,8 @@ function refusal(
   if (ready?.status !== 'False') return undefined;
   const { message } = ready;
   const { repair, ...unrepaired } = common(scope, name);
-  const trouble = vaultTroubleIn(message);
+  // What is wrong with the store is told by whoever looks at it, and knows which identity and vault it should name.
+  const trouble = /SecretStore "[^"]*" is not ready/.test(message) ? undefined : vaultTroubleIn(message);
   if (trouble) {
     return {
       ...unrepaired,
