@@ -13,8 +13,9 @@ import type { Process, ProcessContext } from './process.ts';
 
 /** Real milliseconds: connections to the real server stay few however fast the clock runs. */
 const LEAST_REAL_PAUSE = 250;
-/** From so many running at once on, they share what these may ask. */
+/** From so many running at once on, they share what these may ask; a fleet asks for less and less. */
 const FULL_PACE = 4;
+const FLEET = 12;
 const DATA_DIRECTORY = '/app/backend/data';
 /** PostgreSQL refuses who asks to log in, not the way to it: invalid_password, invalid_authorization_specification. */
 const LOGIN_REFUSALS = ['28P01', '28000'];
@@ -165,7 +166,8 @@ class OpenWebui implements Process {
     this.#isChecking = true;
     const wait = Math.max(0, this.#checkedAt + RECHECK - this.#context.clock.now());
     this.#context.after(wait, () => {
-      const pause = LEAST_REAL_PAUSE * Math.max(1, OpenWebui.#running.size / FULL_PACE);
+      const { size } = OpenWebui.#running;
+      const pause = LEAST_REAL_PAUSE * Math.max(1, size / FULL_PACE, size - FLEET);
       const left = this.#checkedReally + pause - performance.now();
       setTimeout(() => void this.#check(), Math.max(0, left)).unref();
     });
