@@ -93,9 +93,9 @@ export class Operator {
     return `extra${number}`;
   }
 
-  /** It stops minutes later, and starts by itself after seven days. */
-  async stopDatabase(serverId: string): Promise<void> {
-    await this.#as(ARM, `${ARM}${serverId}/stop?api-version=2024-08-01`, { method: 'POST' });
+  /** It stops or starts minutes later; one that is stopped starts by itself after seven days. */
+  async switchDatabase(serverId: string, action: 'stop' | 'start'): Promise<void> {
+    await this.#as(ARM, `${ARM}${serverId}/${action}?api-version=2024-08-01`, { method: 'POST' });
   }
 
   /** Pushes an image of that program, unlike any other, as `docker push` does; answers its digest. */

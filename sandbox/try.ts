@@ -18,7 +18,8 @@ const usage = `npm run try -- WHAT [options]
   push-image      another image of Open WebUI under the tag that the deployment follows
     --bad         one that crashes when it starts
     --tag TAG     under another tag
-  stop-database   PostgreSQL is stopped, as nobody should: health finds it, and the next sweep starts it again
+  stop-database   PostgreSQL is stopped: health finds it, and it is left so until somebody starts it
+  start-database  it is started again
   --name NAME     name of the deployment (default open-webui)
   --directory DIR where the sandbox keeps its state (default .sandbox)`;
 
@@ -74,17 +75,22 @@ const errands: Readonly<Record<string, (errand: Errand) => Promise<readonly stri
   },
   'stop-database': async ({ operator, name }) => {
     const server = await operator.find(name, 'Microsoft.DBforPostgreSQL/flexibleServers');
-    await operator.stopDatabase(server.id);
+    await operator.switchDatabase(server.id, 'stop');
     return [
       `The PostgreSQL server ${server.name} is being stopped. No event tells of that.`,
-      "To watch: within some minutes of the clouds' time health names it as the root of what fails, with the call that",
-      'repairs it; whether or not you make that call, the sweep starts it again within half an hour.',
+      "To watch: within some minutes of the clouds' time health names it as the root of what fails. It is left stopped, since",
+      'whoever stops a server means to: npm run try -- start-database.',
     ];
+  },
+  'start-database': async ({ operator, name }) => {
+    const server = await operator.find(name, 'Microsoft.DBforPostgreSQL/flexibleServers');
+    await operator.switchDatabase(server.id, 'start');
+    return [`The PostgreSQL server ${server.name} is being started.`, 'To watch: health clears.'];
   },
 };
 
 /** Where there is more to see of it than in the list of events; that is where most of them show. */
-const where: Readonly<Record<string, string>> = { 'stop-database': 'health' };
+const where: Readonly<Record<string, string>> = { 'stop-database': 'health', 'start-database': 'health' };
 
 const deploymentSchema = z.object({
   spec: z.object({
