@@ -52,13 +52,13 @@ export async function takeOver(
     throw error;
   }
   const at = now.toISOString();
-  const before = await store.drift.of(record.name, key);
-  await store.drift.put(
-    record.name,
-    before
-      .filter(({ path }) => paths.includes(path))
-      .map((known) => ({ ...known, state: 'adopted', settledAt: at })),
-  );
+  for (const path of paths) {
+    await store.drift.change(record.name, key, path, (known) => ({
+      ...known,
+      state: 'adopted',
+      settledAt: at,
+    }));
+  }
   // The spec is another now, and everything is to be known to be as it asks.
   await store.inbox.putRequest({
     id: `adopted-${at}`,

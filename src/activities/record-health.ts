@@ -29,7 +29,7 @@ export const recordHealth =
       // What the spec does not ask for any more was looked at once, too.
       const looks = allLooks.filter((look) => wanted.some(({ key }) => key === look.key));
       const checks = recordsOf(input, before, changed);
-      const after = [...checks, ofLooks(looks, checks, at)];
+      const after = [...checks, ...ofLooks(looks, checks, at)];
       await store.health.record(deployment, after, changesOf(input, before, after, shapeOf(wanted)));
       return { ok: true };
     } catch (error) {
@@ -70,21 +70,30 @@ function withoutChanges(
   return { ...result, state: 'unknown', why, findings };
 }
 
-function ofLooks(looks: readonly StepRecord[], checks: readonly CheckRecord[], at: number): CheckRecord {
+/** A record for each that noticed something: what is told by all of them together has no bound, and a row has one. */
+function ofLooks(
+  looks: readonly StepRecord[],
+  checks: readonly CheckRecord[],
+  at: number,
+): readonly CheckRecord[] {
   const told = new Set(checks.flatMap(({ findings }) => findings).map(troubleOf));
   const checkedAt = new Date(at).toISOString();
-  const findings = looks
-    .flatMap((look) => look.findings ?? [])
-    .filter((finding) => !told.has(troubleOf(finding)))
-    .map((finding) => ({ ...finding, lastSeenAt: checkedAt }));
-  return {
-    id: 'engine',
-    system: 'engine',
-    title: 'Resources notice nothing wrong while they are looked at',
-    state: findings.length === 0 ? 'ok' : 'failing',
-    checkedAt,
-    findings,
-  };
+  return looks.flatMap(({ key, findings: noticed = [] }): CheckRecord[] => {
+    const findings = noticed
+      .filter((finding) => !told.has(troubleOf(finding)))
+      .map((finding) => ({ ...finding, lastSeenAt: checkedAt }));
+    if (findings.length === 0) return [];
+    return [
+      {
+        id: `engine-${key.replace('/', '-')}`,
+        system: 'engine',
+        title: `${key} notices nothing wrong while it is looked at`,
+        state: 'failing',
+        checkedAt,
+        findings,
+      },
+    ];
+  });
 }
 
 const troubleOf = ({ resource, id }: Pick<KnownFinding, 'resource' | 'id'>): string => `${resource} ${id}`;

@@ -3,6 +3,7 @@ import type { Finding, Notice } from '../graph/finding.ts';
 import type { ResourceKey } from '../graph/resource.ts';
 import type { Activities, StepProgress } from '../orchestrations/activities.ts';
 import type { StackResource } from '../resources/index.ts';
+import { isUnsettled } from '../store/drift.ts';
 import type { StepRecord, Store } from '../store/store.ts';
 import { settled } from './drift.ts';
 import type { Implementation } from './implementation.ts';
@@ -81,10 +82,10 @@ async function settleDrift(
     return step !== undefined && !(step.held ?? []).includes(path);
   });
   const at = new Date().toISOString();
-  if (over.length > 0) {
-    await store.drift.put(
-      deployment,
-      over.map((record) => settled(record, at, operationId)),
+  for (const { resource, path } of over) {
+    // A person may have accepted it meanwhile, or the log told who it was.
+    await store.drift.change(deployment, resource, path, (record) =>
+      isUnsettled(record) ? settled(record, at, operationId) : undefined,
     );
   }
 }

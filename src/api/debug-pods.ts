@@ -5,7 +5,7 @@
 import type { HttpHandler } from '@azure/functions';
 import { z } from 'zod';
 import type { ResourceKey } from '../graph/resource.ts';
-import { debugPodKinds } from '../resources/scope.ts';
+import { debugPodKinds, type Wishes } from '../resources/scope.ts';
 import { askedBody } from './asked-body.ts';
 import { enterOperation } from './enter-operation.ts';
 import { onDeployment } from './on-deployment.ts';
@@ -20,6 +20,10 @@ const bodySchema = z.strictObject({
 
 const look: readonly ResourceKey[] = ['azure/images', 'kubernetes/network-policy', 'kubernetes/debug-pods'];
 
+/** Those whose time is not up. */
+export const activeDebugPods = ({ debugPods }: Wishes, now: Date): Wishes['debugPods'] =>
+  debugPods.filter(({ until }) => Date.parse(until) > now.getTime());
+
 export const postDebugPods = (dependencies: ApiDependencies): HttpHandler =>
   onDeployment(dependencies.store, async (found, request, context) => {
     const { store, now = () => new Date() } = dependencies;
@@ -31,7 +35,7 @@ export const postDebugPods = (dependencies: ApiDependencies): HttpHandler =>
     const record = await store.changeDeployment(found.name, ({ wishes }) => ({
       wishes: {
         ...wishes,
-        debugPods: [...wishes.debugPods.filter((pod) => pod.kind !== kind), { kind, until }],
+        debugPods: [...activeDebugPods(wishes, time).filter((pod) => pod.kind !== kind), { kind, until }],
       },
     }));
     // The pod ends by itself; so that it is also gone, somebody looks when its time is up.
@@ -51,11 +55,12 @@ export const deleteDebugPod = (dependencies: ApiDependencies): HttpHandler =>
   onDeployment(dependencies.store, async (found, request, context) => {
     const { store, now = () => new Date() } = dependencies;
     const kind = z.enum(debugPodKinds).safeParse(request.params['kind']).data;
-    if (kind === undefined || !found.wishes.debugPods.some((pod) => pod.kind === kind)) {
+    const time = now();
+    if (kind === undefined || !activeDebugPods(found.wishes, time).some((pod) => pod.kind === kind)) {
       return refuse(request, context, 'not-found', { detail: 'Nobody has asked for such a debug pod here.' });
     }
     const record = await store.changeDeployment(found.name, ({ wishes }) => ({
       wishes: { ...wishes, debugPods: wishes.debugPods.filter((pod) => pod.kind !== kind) },
     }));
-    return enterOperation(dependencies, request, context, { record, kind: 'maintenance', look, now: now() });
+    return enterOperation(dependencies, request, context, { record, kind: 'maintenance', look, now: time });
   });

@@ -1,6 +1,7 @@
 /** GET /api/deployments/{name}: the spec as given, and what was seen of the stack when it was last looked at. */
 import type { HttpHandler } from '@azure/functions';
 import type { Finding, Severity } from '../graph/finding.ts';
+import { activeDebugPods } from './debug-pods.ts';
 import { healthInShort, loadHealth } from './deployment-health.ts';
 import { loadDeployment } from './deployment-state.ts';
 import { onDeployment } from './on-deployment.ts';
@@ -47,7 +48,7 @@ export const getDeployment = ({
         findings: resources.flatMap(({ findings = [] }) => findings).toSorted(bySeverity),
         quarantine: record.quarantine,
         pauses: activePauses(record.pauses, now()),
-        debugPods: record.wishes.debugPods,
+        debugPods: activeDebugPods(record.wishes, now()),
         missedEvents: record.missedEvents,
         ...(record.sweptAt === undefined ? {} : { sweptAt: record.sweptAt }),
         resources: resources.map(({ ordinal: _, findings: __, wish: ___, ...resource }) => resource),

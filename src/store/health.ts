@@ -10,7 +10,7 @@ export interface KnownFinding extends Finding {
 
 export interface CheckRecord {
   readonly id: string;
-  /** `engine`: what resources noticed when they were last looked at, as far as no check has found it. */
+  /** `engine`: what a resource noticed when it was last looked at, as far as no check has found it. */
   readonly system: System | 'engine';
   readonly title: string;
   readonly state: 'ok' | 'failing' | 'unknown';

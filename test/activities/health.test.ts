@@ -70,7 +70,7 @@ async function round(checks: readonly Check[], at: number): Promise<void> {
   expect(await recordHealth(store)(told)).toEqual({ ok: true });
 }
 /** Without what the engine noticed. */
-const checks = async () => (await store.health.checks(name)).filter(({ id }) => id !== 'engine');
+const checks = async () => (await store.health.checks(name)).filter(({ system }) => system !== 'engine');
 const finds = (...findings: CheckFinding[]) => [aCheck('server', async () => findings)];
 const fails = [aCheck('server', () => Promise.reject(new Error('away')))];
 const dependencies = (at: number) => ({
@@ -252,6 +252,18 @@ describe('what a resource notices itself', () => {
     await look([{ ...noticed, id: 'stopped' }]);
     await round(finds(stopped), 20);
     expect((await store.health.history(name)).filter(({ at }) => at === iso(20))).toHaveLength(1);
+  });
+
+  test('is told of all resources, however many they are and however much each has to say', async () => {
+    const keys = ['azure/postgres-server', 'azure/cluster', 'azure/key-vault', 'azure/registry'] as const;
+    const wordy = keys.map((resource, ordinal) => ({
+      ...step(resource, ordinal, 'failed'),
+      findings: [{ ...noticed, resource, what: 'x'.repeat(12_000) }],
+    }));
+    await store.recordSteps(name, [], wordy);
+    await round(finds(), 5);
+    const told = (await store.health.history(name)).map(({ finding }) => finding.resource);
+    expect(told.toSorted()).toEqual([...keys].toSorted());
   });
 
   test('is not told of what the spec does not ask for any more', async () => {

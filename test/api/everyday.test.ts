@@ -1,6 +1,8 @@
 import type { HttpHandler } from '@azure/functions';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { deleteDebugPod, postDebugPods } from '../../src/api/debug-pods.ts';
 import { getDatabase } from '../../src/api/get-database.ts';
+import { getDeployment } from '../../src/api/get-deployment.ts';
 import { getOperations } from '../../src/api/get-operations.ts';
 import { getTimeline } from '../../src/api/get-timeline.ts';
 import { deleteModel, getModels, postModels } from '../../src/api/models.ts';
@@ -54,6 +56,7 @@ const handlers = {
   sync: ['POST', postSync],
   restart: ['POST', postRestart],
   models: ['POST', postModels],
+  'debug-pods': ['POST', postDebugPods],
 } as const;
 
 function ask(
@@ -85,6 +88,30 @@ const remove = (name: string, model: string): Promise<Answer> =>
   call(deleteModel(dependencies), 'DELETE', `/api/deployments/${name}/models/${model}`, { name, model });
 const specOf = async (name: string): Promise<DeploymentSpecInput | undefined> =>
   (await store.findDeployment(name))?.spec;
+
+describe('a debug pod', () => {
+  test('is told of and can be taken away until its time is up, and then is none any more', async () => {
+    const name = await newDeployment();
+    const at = (minutes: number) => ({
+      ...dependencies,
+      now: () => new Date(now.getTime() + minutes * 60_000),
+      staleAfterMilliseconds: 900_000,
+    });
+    const told = async (minutes: number) =>
+      (await call(getDeployment(at(minutes)), 'GET', `/api/deployments/${name}`, { name })).body.debugPods;
+    const takeAway = (minutes: number) =>
+      call(deleteDebugPod(at(minutes)), 'DELETE', `/api/deployments/${name}/debug-pods/psql`, {
+        name,
+        kind: 'psql',
+      });
+    expect((await ask(name, 'debug-pods', { kind: 'psql', minutes: 10 })).status).toBe(202);
+    expect(await told(9)).toEqual([{ kind: 'psql', until: expect.any(String) }]);
+    expect(await told(11)).toEqual([]);
+    expect((await takeAway(11)).status).toBe(404);
+    expect((await takeAway(9)).status).toBe(202);
+    expect(await told(9)).toEqual([]);
+  });
+});
 
 describe('what changes the spec', () => {
   test.each([

@@ -184,17 +184,24 @@ describe('a deployment in use', () => {
     expect(answer.out).toBe('');
   });
 
-  // The last: nothing works any more.
-  test('loses its database by one command', async () => {
-    const { out, code } = await tried('stop-database');
-    expect(code).toBe(0);
-    expect(out).toContain('The PostgreSQL server psql-openwebui is being stopped.');
-    expect(out).toMatch(/\/api\/deployments\/open-webui\/health\.$/m);
-    const server = `${group}/providers/Microsoft.DBforPostgreSQL/flexibleServers/psql-openwebui`;
-    await expect
-      .poll(async () => (await sample.clouds.arm(`${server}?api-version=2024-08-01`)).body, {
-        timeout: 60_000,
-      })
-      .toMatchObject({ properties: { state: 'Stopped' } });
-  }, 90_000);
+  // The last: between the two nothing works.
+  test.each([
+    { what: 'stop-database', said: 'stopped', state: 'Stopped' },
+    { what: 'start-database', said: 'started', state: 'Ready' },
+  ])(
+    'has its database $said by one command',
+    async ({ what, said, state }) => {
+      const { out, code } = await tried(what);
+      expect(code).toBe(0);
+      expect(out).toContain(`The PostgreSQL server psql-openwebui is being ${said}.`);
+      expect(out).toMatch(/\/api\/deployments\/open-webui\/health\.$/m);
+      const server = `${group}/providers/Microsoft.DBforPostgreSQL/flexibleServers/psql-openwebui`;
+      await expect
+        .poll(async () => (await sample.clouds.arm(`${server}?api-version=2024-08-01`)).body, {
+          timeout: 60_000,
+        })
+        .toMatchObject({ properties: { state } });
+    },
+    90_000,
+  );
 });

@@ -8,6 +8,7 @@
 import type { KubernetesApi } from '../../clients/kubernetes-api.ts';
 import type { SiteAnswer } from '../../clients/site.ts';
 import type { ResourceKey } from '../../graph/resource.ts';
+import { siteService } from '../../resources/cloudflare/ingress-rules.ts';
 import { isReady, type Pod, podOf } from '../../resources/kinds/pods.ts';
 import { WEBUI_PORT } from '../../resources/kubernetes/open-webui-service.ts';
 import type { Check, CheckFinding, CheckScope } from '../check.ts';
@@ -131,7 +132,7 @@ const edge: Link = {
   async look({ scope, site: asked }) {
     const site = await asked;
     if (site.isServed || site.isChallenged) return undefined;
-    const [resource, remedy] = edgeOf(site.said);
+    const [resource, remedy] = edgeOf(scope, site.said);
     return {
       id: 'site',
       resource,
@@ -143,7 +144,7 @@ const edge: Link = {
 };
 
 /** https://developers.cloudflare.com/cloudflare-one/connections/connect-networks/troubleshoot-tunnels/common-errors/ */
-function edgeOf(said: string): readonly [ResourceKey, string] {
+function edgeOf({ names }: Pick<CheckScope, 'names'>, said: string): readonly [ResourceKey, string] {
   const [, status] = /^HTTP (\d+)$/.exec(said) ?? [];
   switch (status) {
     case '530':
@@ -157,7 +158,7 @@ function edgeOf(said: string): readonly [ResourceKey, string] {
     case '504':
       return [
         'cloudflare/ingress',
-        'Look at the ingress rule of the tunnel: its host name, and the service http://open-webui.open-webui.svc.cluster.local:80.',
+        `Look at the ingress rule of the tunnel: its host name, and the service ${siteService(names)}.`,
       ];
     case undefined:
       return [
@@ -167,7 +168,7 @@ function edgeOf(said: string): readonly [ResourceKey, string] {
     default:
       return [
         'kubernetes/cloudflared',
-        'See what cloudflared says of the request: kubectl logs -n open-webui deployment/cloudflared',
+        `See what cloudflared says of the request: kubectl logs -n ${names.namespace} deployment/cloudflared`,
       ];
   }
 }
