@@ -2,6 +2,7 @@
  * What is to become of a resource that is not as asked: it is pushed, or left alone because of a pause, a rule or a fight.
  * Differences that somebody else made are remembered before anything is done about them.
  */
+import { hasNoWayBack } from '../graph/drift-defaults.ts';
 import { type DriftDecision, decideDrift, pauseOf, whyPaused } from '../graph/drift-policy.ts';
 import type { Failure } from '../graph/failure.ts';
 import type { Difference, Observed, Outputs, ResourceKey } from '../graph/resource.ts';
@@ -51,18 +52,24 @@ export async function holdBack(wrong: Wrong): Promise<ReconcileResult | undefine
     !isStillAsked(look.wish, wrong) ||
     differences.some(({ path }) => isWishMark(path));
   const isGone = seen.state === 'absent' && isLost(wrong, look);
-  const isDrift = ({ path, wanted, isDue }: Difference): boolean =>
-    mayBeDrift &&
-    !isDue &&
-    (!isOurs ||
-      isGone ||
-      // Known before the wish changed, and not touched by that.
-      earlier.some(
-        (known) =>
-          known.path === path &&
-          isUnsettled(known) &&
-          JSON.stringify(known.wanted) === JSON.stringify(wanted),
-      ));
+  const isDrift = (difference: Difference): boolean => {
+    const { path, wanted, isDue } = difference;
+    return (
+      mayBeDrift &&
+      !isDue &&
+      (!isOurs ||
+        isGone ||
+        hasNoWayBack(key, difference) ||
+        // Known before the wish changed, and not touched by that; of what is gone another may be asked for.
+        earlier.some(
+          (known) =>
+            path !== '' &&
+            known.path === path &&
+            isUnsettled(known) &&
+            JSON.stringify(known.wanted) === JSON.stringify(wanted),
+        ))
+    );
+  };
   const impossible = await whyNotAdopted(wrong, differences);
   const decision = decideDrift({
     key,

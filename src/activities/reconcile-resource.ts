@@ -14,6 +14,7 @@ import {
   SNAPSHOT_MILLISECONDS,
 } from '../orchestrations/activities.ts';
 import type { Scope } from '../resources/scope.ts';
+import { shownDifference } from '../spec/hidden-value.ts';
 import type { Store } from '../store/store.ts';
 import { holdBack } from './drift.ts';
 import type { Implementation } from './implementation.ts';
@@ -53,14 +54,15 @@ export const reconcileResource =
       const look = () => resource.observe(scope, deps);
       const seen = await (input.isSweep ? lookInSweep(look) : look());
       if (!mustPush(seen)) return toResult(seen, 'nothing', wish());
-      const wrong = { ...asked, store, record, title, seen, reads: reader.reads(), now: scope.now };
+      const shown = withoutSecretsIn(seen);
+      const wrong = { ...asked, store, record, title, seen: shown, reads: reader.reads(), now: scope.now };
       const heldBack = await holdBack(wrong);
       if (heldBack) return heldBack;
       const differedAt = Date.now();
       did = seen.state === 'absent' ? 'created' : 'repaired';
       await resource.ensure(scope, deps, seen);
       const after = toResult(await look(), did, wish());
-      return seen.state === 'drifted' ? { ...after, differences: seen.differences, differedAt } : after;
+      return shown.state === 'drifted' ? { ...after, differences: shown.differences, differedAt } : after;
     };
     try {
       return await withinTime(reconcile());
@@ -74,6 +76,10 @@ async function lookInSweep(look: () => Promise<Observed<Outputs>>): Promise<Obse
   const seen = await fromSnapshot(SNAPSHOT_MILLISECONDS, look);
   return seen.state === 'ready' ? seen : look();
 }
+
+/** The resource itself is given what it has seen: some of it is what it pushes. */
+const withoutSecretsIn = (seen: Observed<Outputs>): Observed<Outputs> =>
+  seen.state === 'drifted' ? { ...seen, differences: seen.differences.map(shownDifference) } : seen;
 
 function dependencyOutputs(
   dependsOn: Dependencies,

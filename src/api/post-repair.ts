@@ -1,10 +1,11 @@
 /**
  * POST /api/deployments/{name}/repair: a person wants to have put right what differs now. Everything is looked at, since what
- * findings tell of need not have been noticed as drift. Of the resources that are named, or of all when none is, also that
- * is put right which a rule, a default or a fight leaves alone. A pause still holds.
+ * findings tell of need not have been noticed as drift. Of the resources that are named, also that is put right which a rule,
+ * a default or a fight leaves alone; when none is named, of all but those that hold people's data. A pause still holds.
  */
 import type { HttpHandler } from '@azure/functions';
 import { z } from 'zod';
+import { holdsData } from '../graph/drift-defaults.ts';
 import type { ResourceKey } from '../graph/resource.ts';
 import { stack } from '../resources/index.ts';
 import { askedBody } from './asked-body.ts';
@@ -25,7 +26,8 @@ export const postRepair = (dependencies: ApiDependencies): HttpHandler =>
     if (!body.ok) return body.refusal;
     const { resources } = body.value;
     const time = now();
-    const keys: readonly ResourceKey[] = resources ?? stack.map(({ key }) => key);
+    const keys: readonly ResourceKey[] =
+      resources ?? stack.map(({ key }) => key).filter((key) => !holdsData(key));
     const asked = Object.fromEntries(keys.map((key) => [key, time.toISOString()]));
     const record = await store.changeDeployment(found.name, ({ repairAfter }) => ({
       repairAfter: { ...repairAfter, ...asked },

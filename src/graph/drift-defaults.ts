@@ -19,6 +19,8 @@ interface Ratchet {
   readonly resource: ResourceKey;
   readonly path: RegExp;
   readonly why: string;
+  /** Whoever asks for less is refused, and all else that is asked for with it. */
+  readonly hasNoWayBack?: true;
 }
 
 /** What is left when it has grown beyond what is asked for. */
@@ -32,27 +34,39 @@ const ratchets: readonly Ratchet[] = [
     resource: 'azure/cluster',
     path: /^(kubernetesVersion|agentPoolProfiles\.[^.]+\.orchestratorVersion)$/,
     why: 'it is newer than asked for, and Azure does not go back to an older version',
+    hasNoWayBack: true,
   },
   {
     resource: 'azure/postgres-server',
     path: /^version$/,
     why: 'it is newer than asked for, and Azure does not go back to an older version',
+    hasNoWayBack: true,
   },
 ];
+
+/** Whether people's data goes with it. */
+export const holdsData = (key: ResourceKey): boolean => lostWith(key) !== undefined;
 
 /** What would have to be made anew together with what is gone; undefined when nothing is lost by making it anew. */
 export const lostWith = (key: ResourceKey): readonly ResourceKey[] | undefined => holders[key];
 
 /** Why a difference that somebody else made is only told about by default; undefined when it is put right. */
-export function whyOnlyReported(key: ResourceKey, { path, wanted, found }: Difference): string | undefined {
-  if (path === '' && lostWith(key)) return 'an empty one in its place would hide the loss of what was in it';
-  return ratchets.find(
-    (ratchet) => ratchet.resource === key && ratchet.path.test(path) && isHigher(found, wanted),
-  )?.why;
+export function whyOnlyReported(key: ResourceKey, difference: Difference): string | undefined {
+  if (difference.path === '' && holdsData(key)) {
+    return 'an empty one in its place would hide the loss of what was in it';
+  }
+  return ratchetOf(key, difference)?.why;
 }
 
+/** Whether no cloud would put it right, whoever asks: it is not to be sent. */
+export const hasNoWayBack = (key: ResourceKey, difference: Difference): boolean =>
+  ratchetOf(key, difference)?.hasNoWayBack ?? false;
+
+const ratchetOf = (key: ResourceKey, { path, wanted, found }: Difference): Ratchet | undefined =>
+  ratchets.find((ratchet) => ratchet.resource === key && ratchet.path.test(path) && isHigher(found, wanted));
+
 /** Of amounts, and of versions part by part: `1.10` is higher than `1.9`, and no 1.33 is higher than `1.33`. */
-function isHigher(found: Json, wanted: Json): boolean {
+export function isHigher(found: Json, wanted: Json): boolean {
   const [left, right] = [partsOf(found), partsOf(wanted)];
   const differing = right.findIndex((part, index) => left[index] !== part);
   return differing >= 0 && (left[differing] ?? 0) > (right[differing] ?? 0);

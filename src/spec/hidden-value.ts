@@ -1,8 +1,8 @@
 /**
- * What is found in a cluster may be anything, a password that somebody typed among it, and goes into histories, records and
+ * What is found in a cloud may be anything, a password that somebody typed among it, and goes into histories, records and
  * answers. Whatever looks like a secret there is replaced before it goes anywhere.
  */
-import type { Json } from '../graph/resource.ts';
+import type { Difference, Json } from '../graph/resource.ts';
 import { credentialIn, looksSecret } from './contradictions/secrets.ts';
 
 /** Takes the value's place. Two values that are hidden look the same. */
@@ -14,6 +14,13 @@ export function withoutSecrets(path: string, value: Json): Json {
   const name = (names.at(-1) === 'value' ? names.at(-2) : names.at(-1)) ?? '';
   return value !== null && (looksSecret(name) || holdsCredential(value)) ? hiddenValue : value;
 }
+
+/** A difference as it may be told. */
+export const shownDifference = (difference: Difference): Difference => ({
+  ...difference,
+  wanted: withoutSecrets(difference.path, difference.wanted),
+  found: withoutSecrets(difference.path, difference.found),
+});
 
 function holdsCredential(value: Json): boolean {
   if (typeof value === 'string') return credentialIn(value) !== undefined;

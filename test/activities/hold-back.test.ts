@@ -37,10 +37,15 @@ const askedOf = async (key: ResourceKey, dependencies: Asked['dependencies']) =>
   return { key, record, spec, names, dependencies };
 };
 /** It was found as asked a moment ago. */
-async function wasReady(key: ResourceKey, dependencies: Asked['dependencies'] = {}): Promise<void> {
+async function wasReady(
+  key: ResourceKey,
+  dependencies: Asked['dependencies'] = {},
+  more: Outputs = {},
+): Promise<void> {
   const asked = await askedOf(key, dependencies);
   const name = key === server ? asked.names.postgresServer : asked.names.storageAccount;
-  const ready = { state: 'ready', did: 'nothing', looks: 1, seenAt: iso(), outputs: { name } } as const;
+  const outputs = { name, ...more };
+  const ready = { state: 'ready', did: 'nothing', looks: 1, seenAt: iso(), outputs } as const;
   await step({ key, ...ready, wish: wishOf(asked, []) });
 }
 const step = (more: Pick<StepRecord, 'key' | 'state' | 'did' | 'looks'> & Partial<StepRecord>) =>
@@ -97,6 +102,17 @@ describe('what holds data and is gone', () => {
     expect(await look(account, 'absent')).toBe(isPushed);
   });
 
+  test('stays gone when something else was asked for meanwhile: a database of its server', async () => {
+    const key = 'azure/postgres-database';
+    const { spec, names } = await askedOf(key, {});
+    const there = { name: spec.postgres.database, server: names.postgresServer };
+    await wasReady(key, { [server]: { passwordVersion: 'one' } }, there);
+    const others = { [server]: { passwordVersion: 'other' } };
+    expect(await look(key, 'absent', others)).toMatchObject({ failure: { code: 'HeldBack' } });
+    await ask({ postgres: { server: 'psql-another' } });
+    expect(await look(key, 'absent', others)).toBe(isPushed);
+  });
+
   test('is made anew where nothing is lost by that', async () => {
     await wasReady('azure/key-vault');
     expect(await look('azure/key-vault', 'absent')).toBe(isPushed);
@@ -114,6 +130,18 @@ describe('what has grown', () => {
       notices: [{ id: 'drift-report', evidence: expect.stringContaining('it has grown') }],
     });
     expect(await look('azure/file-share', [quota(50)])).toBe(isPushed);
+  });
+});
+
+describe('what is newer than asked for', () => {
+  test('is told, and does not hold up what else is asked for', async () => {
+    const key = 'azure/cluster';
+    const version: Difference = { path: 'kubernetesVersion', wanted: '1.33', found: '1.34.1' };
+    await wasReady(key, { 'azure/network': { id: 'one' } });
+    const others = { 'azure/network': { id: 'other' } };
+    const tier: Difference = { path: 'sku.tier', wanted: 'Standard', found: 'Free' };
+    expect(await look(key, [version, tier], others)).toBe(isPushed);
+    expect(await look(key, [version], others)).toMatchObject({ kind: 'ready', held: ['kubernetesVersion'] });
   });
 });
 

@@ -90,7 +90,7 @@ describe('GET …/drift', () => {
 });
 
 describe('POST …/repair', () => {
-  test('has everything looked at, and overrides rules for what is named, or for all', async () => {
+  test('has everything looked at, and overrides rules for what is named, or for all that holds no data', async () => {
     const repairAfter = async () => (await store.findDeployment(name))?.repairAfter;
     const at = now.toISOString();
     expect((await post('repair', { resources: ['cloudflare/dns-record'] })).status).toBe(202);
@@ -102,8 +102,11 @@ describe('POST …/repair', () => {
       'azure/file-share': at,
       'kubernetes/ollama': at,
     });
+    await store.changeDeployment(name, () => ({ repairAfter: {} }));
     expect((await post('repair')).status).toBe(202);
     expect(await repairAfter()).toHaveProperty(['kubernetes/open-webui'], at);
+    expect(await repairAfter()).not.toHaveProperty(['azure/file-share']);
+    expect(await repairAfter()).not.toHaveProperty(['azure/postgres-database']);
   });
 
   test('refuses resources there are not, and changes nothing', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { lostWith, whyOnlyReported } from '../../src/graph/drift-defaults.ts';
+import { hasNoWayBack, lostWith, whyOnlyReported } from '../../src/graph/drift-defaults.ts';
 import type { Json, ResourceKey } from '../../src/graph/resource.ts';
 import { stack } from '../../src/resources/index.ts';
 
@@ -35,6 +35,13 @@ describe('what has grown', () => {
     expect(isReported(key, path, larger, smaller)).toBe(false);
     expect(isReported(key, path, smaller, smaller)).toBe(false);
     expect(isReported(key, path, smaller, null)).toBe(false);
+  });
+
+  test('can be taken back in size, and in version cannot', () => {
+    const version = { path: 'version', wanted: '16', found: '17' };
+    expect(hasNoWayBack('azure/postgres-server', version)).toBe(true);
+    expect(hasNoWayBack('azure/postgres-server', { ...version, found: '15' })).toBe(false);
+    expect(hasNoWayBack('azure/file-share', { path: 'shareQuota', wanted: 1, found: 2 })).toBe(false);
   });
 
   test('is put right where that does no harm', () => {

@@ -6,6 +6,7 @@
  */
 import type { AgentPool, ManagedCluster, ManagedClusterAgentPoolProfile } from '@azure/arm-containerservice';
 import { orAbsent } from '../../clients/cloud-failure.ts';
+import { isHigher } from '../../graph/drift-defaults.ts';
 import { fatal } from '../../graph/failure.ts';
 import type { Difference, Observed } from '../../graph/resource.ts';
 import type { DeploymentSpec } from '../../spec/spec.ts';
@@ -16,8 +17,8 @@ import {
   isRemovable,
   judge,
   missing,
+  pushable,
   refuseToReplace,
-  seenDifferences,
   submitFor,
   withOurTags,
 } from '../kinds/arm-resource.ts';
@@ -140,14 +141,19 @@ export function mergedPool(
   subnetId: string,
 ): AgentPool {
   if (!found) return { ...newPool(wanted, subnetId), typePropertiesType: SCALE_SETS };
+  const version = versionToSend(spec, found.orchestratorVersion);
   return {
     ...found,
     ...poolSettings(wanted),
     nodeLabels: { ...found.nodeLabels, ...wanted.labels },
     ...(found.enableAutoScaling ? {} : { count: wanted.count }),
-    ...(spec.cluster.kubernetesVersion ? { orchestratorVersion: spec.cluster.kubernetesVersion } : {}),
+    ...(version ? { orchestratorVersion: version } : {}),
   };
 }
+
+/** What is newer than asked for stays: Azure refuses an older version, and all else that is sent with it. */
+const versionToSend = ({ cluster }: DeploymentSpec, found: string | undefined): string | undefined =>
+  isHigher(found ?? null, cluster.kubernetesVersion ?? null) ? found : cluster.kubernetesVersion;
 
 type Outputs = {
   readonly id: string;
@@ -253,7 +259,7 @@ export const cluster = defineResource<{ readonly network: typeof network }, Outp
       await submitFor(scope, key, managedClusters.createOrUpdate(resourceGroup, name, body));
       return;
     }
-    const differing = seenDifferences(seen);
+    const differing = pushable(key, what, seen);
     if (differing.length === 0 || differing.some(({ path }) => !path.startsWith('agentPoolProfiles.'))) {
       await submitFor(
         scope,
@@ -284,6 +290,7 @@ export const cluster = defineResource<{ readonly network: typeof network }, Outp
 /** A PUT without a field resets it, so everything found goes back, with ours on top. */
 function mergedCluster({ spec, names }: Scope, found: ManagedCluster): ManagedCluster {
   const ours = settings({ spec });
+  const version = versionToSend(spec, found.kubernetesVersion);
   return {
     ...found,
     ...ours,
@@ -291,6 +298,6 @@ function mergedCluster({ spec, names }: Scope, found: ManagedCluster): ManagedCl
     securityProfile: { ...found.securityProfile, ...ours.securityProfile },
     aadProfile: { ...found.aadProfile, ...ours.aadProfile },
     tags: withOurTags(names, found.tags),
-    ...(spec.cluster.kubernetesVersion ? { kubernetesVersion: spec.cluster.kubernetesVersion } : {}),
+    ...(version ? { kubernetesVersion: version } : {}),
   };
 }

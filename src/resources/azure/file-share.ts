@@ -7,7 +7,7 @@ import { storageAccount } from './storage-account.ts';
 /** Made and looked at through ARM only: the account's own address is closed to everybody outside the network. */
 export const fileShare = defineResource<
   { readonly account: typeof storageAccount },
-  { readonly name: string }
+  { readonly name: string; readonly account: string }
 >({
   key: 'azure/file-share',
   title: 'File share',
@@ -18,13 +18,12 @@ export const fileShare = defineResource<
     const shares = scope.clients.storage().fileShares;
     const found = await orAbsent(shares.get(scope.names.resourceGroup, deps.account.name, name));
     if (!found) return { state: 'absent' };
+    const outputs = { name, account: deps.account.name };
     const wrong = differences(
       { shareQuota: quotaGiB, enabledProtocols: 'SMB' },
       { enabledProtocols: 'SMB', ...found },
     );
-    return wrong.length > 0
-      ? { state: 'drifted', outputs: { name }, differences: wrong }
-      : { state: 'ready', outputs: { name } };
+    return wrong.length > 0 ? { state: 'drifted', outputs, differences: wrong } : { state: 'ready', outputs };
   },
 
   async ensure(scope, deps, seen) {

@@ -11,7 +11,7 @@ const wanted = { charset: 'UTF8', collation: 'en_US.utf8' };
 /** After the parameters, for a server that is busy with one refuses a database. */
 export const postgresDatabase = defineResource<
   { readonly server: typeof postgresServer; readonly parameters: typeof postgresParameters },
-  { readonly name: string }
+  { readonly name: string; readonly server: string }
 >({
   key,
   title: 'PostgreSQL database',
@@ -22,10 +22,9 @@ export const postgresDatabase = defineResource<
     const { databases } = scope.clients.postgres();
     const found = await orAbsent(databases.get(scope.names.resourceGroup, deps.server.name, name));
     if (!found) return missing(scope, key, 5);
+    const outputs = { name, server: deps.server.name };
     const wrong = differences(wanted, found, (_path, left, right) => sameIgnoringCaseAndBlanks(left, right));
-    return wrong.length > 0
-      ? { state: 'drifted', outputs: { name }, differences: wrong }
-      : { state: 'ready', outputs: { name } };
+    return wrong.length > 0 ? { state: 'drifted', outputs, differences: wrong } : { state: 'ready', outputs };
   },
 
   async ensure(scope, deps, seen) {

@@ -15,6 +15,7 @@ import {
   isRemovable,
   judge,
   missing,
+  pushable,
   refuseToReplace,
   submitFor,
   tagOf,
@@ -189,15 +190,16 @@ export const postgresServer = defineResource<
     refuseToReplace(what, seen, chosenOnce);
     const { servers } = scope.clients.postgres();
     if (seen.state === 'drifted') {
+      const differing = pushable(key, what, seen);
       const found = await servers.get(resourceGroup, name);
       const { secret } = deps.password;
       // By itself, and with the tag in the same request: either both have reached the server or neither.
-      const patch = seen.differences.some(({ path }) => path === passwordPath)
+      const patch = differing.some(({ path }) => path === passwordPath)
         ? {
             administratorLoginPassword: (await readVersion(scope, secret)).value,
             tags: { ...withOurTags(scope.names, found.tags), [PASSWORD_VERSION]: secret.version },
           }
-        : patchOf(scope, found, seen.differences);
+        : patchOf(scope, found, differing);
       await submitFor(scope, key, servers.beginUpdate(resourceGroup, name, patch));
       return;
     }

@@ -4,6 +4,7 @@
  */
 import { forget, isUnderWay, submit } from '../../clients/operations.ts';
 import { differences, sameIgnoringCaseAndBlanks } from '../../graph/differences.ts';
+import { hasNoWayBack } from '../../graph/drift-defaults.ts';
 import { fatal } from '../../graph/failure.ts';
 import type { Difference, Observed, Outputs, ResourceKey } from '../../graph/resource.ts';
 import type { Names } from '../../naming.ts';
@@ -128,6 +129,23 @@ export async function judge<Out extends Outputs>(scope: Scope, found: Found<Out>
 /** What `ensure` was shown to be wrong. */
 export const seenDifferences = (seen: Observed<Outputs>): readonly Difference[] =>
   seen.state === 'drifted' ? seen.differences : [];
+
+/**
+ * What of that Azure would take. Throws when there is nothing but newer versions than asked for: pushing would fail again
+ * and again.
+ */
+export function pushable(key: ResourceKey, what: string, seen: Observed<Outputs>): readonly Difference[] {
+  const all = seenDifferences(seen);
+  const taken = all.filter((difference) => !hasNoWayBack(key, difference));
+  const [newer] = all;
+  if (newer && taken.length === 0) {
+    throw fatal(
+      'NoWayBack',
+      `${what}: ${newer.path} is ${String(newer.found)}, newer than the ${String(newer.wanted)} that the spec asks for, and Azure does not go back: ask for what there is`,
+    );
+  }
+  return taken;
+}
 
 /** Throws when something differs that Azure only lets one choose at creation: pushing would fail again and again. */
 export function refuseToReplace(what: string, seen: Observed<Outputs>, fixed: readonly string[]): void {

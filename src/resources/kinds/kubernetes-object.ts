@@ -20,7 +20,7 @@ import type {
   ResourceKey,
 } from '../../graph/resource.ts';
 import { managedBy } from '../../naming.ts';
-import { withoutSecrets } from '../../spec/hidden-value.ts';
+import { shownDifference } from '../../spec/hidden-value.ts';
 import type { Scope } from '../scope.ts';
 import { defineResource } from '../scope.ts';
 import { writerOf } from './field-writer.ts';
@@ -231,10 +231,8 @@ export function differencesOf(wanted: KubernetesObject, found: KubernetesObject 
     const { path } = difference;
     const by = difference.found === null ? undefined : writerOf(found, path);
     return {
-      ...difference,
+      ...shownDifference(difference),
       path: `${subject}: ${path}`,
-      wanted: withoutSecrets(path, difference.wanted),
-      found: withoutSecrets(path, difference.found),
       ...(by ? { by } : {}),
     };
   });

@@ -237,6 +237,26 @@ describe('in the simulated Azure', () => {
     azure.unsettle();
   });
 
+  test('a cluster newer than asked for keeps its version, and takes what else is asked of it', async () => {
+    const { managedClusters } = azure.operator.clusters();
+    const { resourceGroup: group, cluster: name } = azure.scope().names;
+    const { currentKubernetesVersion: version = '' } = await managedClusters.get(group, name);
+    const [major, minor] = version.split('.').map(Number);
+    const kubernetesVersion = `${major}.${(minor ?? 0) - 1}`;
+    const nodePools = [{ name: 'system', count: 2 }];
+    const scope = azure.scope({ cluster: { kubernetesVersion, tier: 'Premium', nodePools } });
+    await expect(azure.settle(scope, cluster)).rejects.toThrow('Azure does not go back');
+    const found = await managedClusters.get(group, name);
+    expect(found).toMatchObject({ sku: { tier: 'Premium' }, currentKubernetesVersion: version });
+    expect(found.agentPoolProfiles?.find((pool) => pool.name === 'system')).toMatchObject({
+      count: 2,
+      currentOrchestratorVersion: version,
+    });
+    azure.unsettle();
+    await azure.settle(azure.scope(), cluster);
+    azure.unsettle();
+  });
+
   test('a stopped cluster is said to be stopped, and is left so', async () => {
     const scope = azure.scope();
     await azure.settle(scope, cluster);
