@@ -6,7 +6,7 @@ import { adopt } from '../spec/adopt.ts';
 import { parseSpec } from '../spec/parse-spec.ts';
 import { obstacleTo } from '../store/admission.ts';
 import { ConflictError } from '../store/store.ts';
-import type { Wrong } from './drift.ts';
+import type { Wrong } from './wrong.ts';
 
 /** Before a resource whose field was taken into the spec is looked at again. */
 const ADOPTED_SECONDS = 1;

@@ -5,7 +5,7 @@ import type { Difference } from '../graph/resource.ts';
 import { type DriftRecord, type DriftState, isUnsettled } from '../store/drift.ts';
 import type { StepRecord } from '../store/store.ts';
 import { armIdOf } from './arm-id.ts';
-import type { Wrong } from './drift.ts';
+import type { Wrong } from './wrong.ts';
 
 /** Repairs that are remembered of a field; a fight needs fewer. */
 const REMEMBERED_REPAIRS = 10;

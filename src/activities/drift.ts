@@ -9,12 +9,13 @@ import type { Difference, Observed, Outputs, ResourceKey } from '../graph/resour
 import type { ReconcileResult } from '../orchestrations/activities.ts';
 import { isWishMark } from '../resources/kinds/kubernetes-object.ts';
 import { type DriftRecord, isUnsettled } from '../store/drift.ts';
-import type { DeploymentRecord, StepRecord, Store } from '../store/store.ts';
+import type { StepRecord } from '../store/store.ts';
 import { takeOver, whyNotAdopted } from './adoption.ts';
 import { afterPush, remember, withRepair } from './drift-memory.ts';
 import { noticesOf } from './drift-notices.ts';
 import { isLost, whyLost } from './lost-data.ts';
-import { type Asked, hasNewVersion, isStillAsked, wishToo } from './wish.ts';
+import { hasNewVersion, isStillAsked, wishToo } from './wish.ts';
+import type { Wrong } from './wrong.ts';
 
 /** What differs there comes of time, of news or of proofs of ours, and nobody else has changed anything. */
 const ownWork: ReadonlySet<ResourceKey> = new Set<ResourceKey>([
@@ -24,16 +25,6 @@ const ownWork: ReadonlySet<ResourceKey> = new Set<ResourceKey>([
   'kubernetes/share-write',
   'kubernetes/debug-pods',
 ]);
-
-export interface Wrong extends Asked {
-  readonly store: Store;
-  readonly record: DeploymentRecord;
-  readonly title: string;
-  readonly seen: Observed<Outputs>;
-  /** Fields of the spec that the look has read. */
-  readonly reads: readonly string[];
-  readonly now: Date;
-}
 
 /** What the look ends with when nothing is pushed; undefined: push. */
 export async function holdBack(wrong: Wrong): Promise<ReconcileResult | undefined> {

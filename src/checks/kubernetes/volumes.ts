@@ -1,6 +1,7 @@
 /** Volumes: there, bound to each other, and of the account and share that the spec means. */
 import { z } from 'zod';
 import type { KubernetesApi, KubernetesObject } from '../../clients/kubernetes-api.ts';
+import { claimsOf } from '../../resources/kinds/workload.ts';
 import { DATA_VOLUME } from '../../resources/kubernetes/data-volume.ts';
 import { OLLAMA_VOLUME, phaseOf } from '../../resources/kubernetes/ollama-volume.ts';
 import type { Check, CheckFinding, CheckScope } from '../check.ts';
@@ -65,28 +66,13 @@ async function claimOf(
 
 const isFinding = (one: KubernetesObject | CheckFinding): one is CheckFinding => 'evidence' in one;
 
-const webuiSchema = z.object({
-  spec: z.object({
-    template: z.object({
-      spec: z.object({
-        volumes: z
-          .array(z.object({ persistentVolumeClaim: z.object({ claimName: z.string() }).optional() }))
-          .default([]),
-      }),
-    }),
-  }),
-});
-
 /** There is a pair of volume and claim for each key of the account; which is in use tells whoever mounts it. */
 async function dataClaim({ known, names }: CheckScope, api: KubernetesApi): Promise<string> {
   const claim = known['kubernetes/data-volume']?.outputs['claim'];
   if (typeof claim === 'string') return claim;
   const { namespace } = names;
   const webui = await api.find({ apiVersion: 'apps/v1', kind: 'Deployment', namespace, name: 'open-webui' });
-  const mounted = webuiSchema
-    .safeParse(webui)
-    .data?.spec.template.spec.volumes.find(({ persistentVolumeClaim }) => persistentVolumeClaim);
-  return mounted?.persistentVolumeClaim?.claimName ?? DATA_VOLUME;
+  return claimsOf(webui)[0] ?? DATA_VOLUME;
 }
 
 export const dataVolumeBound: Check = {

@@ -51,6 +51,24 @@ const templateSchema = z.object({
 export const imageOf = (deployment: KubernetesObject): string =>
   templateSchema.safeParse(deployment).data?.spec.template.spec.containers[0]?.image ?? '';
 
+const mountsSchema = z.object({
+  spec: z.object({
+    template: z.object({
+      spec: z.object({
+        volumes: z
+          .array(z.object({ persistentVolumeClaim: z.object({ claimName: z.string() }).optional() }))
+          .default([]),
+      }),
+    }),
+  }),
+});
+
+/** Names of the claims that its pods mount. */
+export const claimsOf = (deployment: KubernetesObject | undefined): readonly string[] =>
+  (mountsSchema.safeParse(deployment).data?.spec.template.spec.volumes ?? []).flatMap(
+    ({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName ?? [],
+  );
+
 /** The `Progressing` condition, once the Deployment's controller has seen what was last applied. */
 export function progressOf(deployment: KubernetesObject) {
   const { metadata, status } = deploymentSchema.parse(deployment);
@@ -99,7 +117,10 @@ export const placement = ({ cluster }: Scope['spec']): Readonly<Record<string, u
   ...(cluster.tolerations.length > 0 ? { tolerations: cluster.tolerations } : {}),
 });
 
-/** Replicas on different nodes where there are several, never at the price of not running. */
+/**
+ * Replicas on different nodes where there are several, never at the price of not running. Of the same template only: during
+ * a rollout the pods that are about to go would otherwise drive all new ones to one node.
+ */
 export const spreadOverNodes = (app: string): Readonly<Record<string, unknown>> => ({
   topologySpreadConstraints: [
     {
@@ -107,6 +128,7 @@ export const spreadOverNodes = (app: string): Readonly<Record<string, unknown>> 
       topologyKey: 'kubernetes.io/hostname',
       whenUnsatisfiable: 'ScheduleAnyway',
       labelSelector: { matchLabels: { app } },
+      matchLabelKeys: ['pod-template-hash'],
     },
   ],
 });

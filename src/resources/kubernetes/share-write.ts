@@ -4,7 +4,6 @@
  * While Open WebUI is not there or uses that claim already there is nothing to prove, and nothing of an earlier proof is
  * left lying about. When the write fails nothing moves on, and the pods that run keep the mount they have.
  */
-import { z } from 'zod';
 import type { KubernetesApi, KubernetesObject, ObjectReference } from '../../clients/kubernetes-api.ts';
 import { KubernetesError } from '../../clients/kubernetes-api.ts';
 import { fatal } from '../../graph/failure.ts';
@@ -14,7 +13,7 @@ import { connect, describe, foreignReason, isOurs } from '../kinds/kubernetes-ob
 import { endOf, isFor, oneShotPod } from '../kinds/one-shot-pod.ts';
 import { podOf, troubleOf } from '../kinds/pods.ts';
 import { goodImageOf } from '../kinds/rollout.ts';
-import { imageOf } from '../kinds/workload.ts';
+import { claimsOf, imageOf } from '../kinds/workload.ts';
 import { defineResource, type Scope } from '../scope.ts';
 import { dataVolume } from './data-volume.ts';
 import { externalSecrets } from './external-secrets.ts';
@@ -42,18 +41,6 @@ type WriteOutputs = {
   /** The claim that may be used; null while there is nobody whom a bad one could harm. */
   readonly provenClaim: string | null;
 };
-
-const deploymentSchema = z.object({
-  spec: z.object({
-    template: z.object({
-      spec: z.object({
-        volumes: z
-          .array(z.object({ persistentVolumeClaim: z.object({ claimName: z.string() }).optional() }))
-          .default([]),
-      }),
-    }),
-  }),
-});
 
 export const shareWrite = defineResource<typeof dependsOn, WriteOutputs>({
   key: 'kubernetes/share-write',
@@ -120,10 +107,7 @@ async function look(scope: Scope, api: KubernetesApi, deps: Deps) {
     api.find({ apiVersion: 'apps/v1', kind: 'Deployment', name: 'open-webui', namespace: home }),
     api.find(referenceOf(scope)),
   ]);
-  const volumes = deployment ? deploymentSchema.parse(deployment).spec.template.spec.volumes : [];
-  const isInUse = volumes.some(
-    ({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName === deps.dataVolume.claim,
-  );
+  const isInUse = claimsOf(deployment).includes(deps.dataVolume.claim);
   return {
     wantsProof: deployment !== undefined && !isInUse,
     isInUse,
