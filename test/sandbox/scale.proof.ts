@@ -30,8 +30,8 @@ const LOOK_EVERY = 5_000;
  * https://learn.microsoft.com/azure/azure-functions/functions-scale#service-limits. Here it holds the host, too.
  */
 const MOST_MEMORY = 1.5 * 2 ** 30;
-/** A check that finds a connection to the cluster still open is spared its credentials and discovery. */
-const SLACK = 20;
+/** A check that finds a connection to the cluster still open is spared credentials and discovery, some twenty calls. */
+const SLACK = 25;
 
 const MINUTE = 60_000;
 
