@@ -5,48 +5,18 @@
  * inside the cluster are asked through the API server, and so tell whether it is the tunnel or what is behind it when the
  * site does not answer. That the database is written and that a model speaks are checks of their own.
  */
-import type { KubernetesApi } from '../../clients/kubernetes-api.ts';
 import type { SiteAnswer } from '../../clients/site.ts';
 import type { ResourceKey } from '../../graph/resource.ts';
 import { siteService } from '../../resources/cloudflare/ingress-rules.ts';
-import { isReady, type Pod, podOf } from '../../resources/kinds/pods.ts';
-import { WEBUI_PORT } from '../../resources/kubernetes/open-webui-service.ts';
 import type { Check, CheckFinding, CheckScope } from '../check.ts';
-import { type Asked, askPod, askService } from '../kubernetes/ask-service.ts';
+import { askService } from '../kubernetes/ask-service.ts';
 import { clusterOf } from '../kubernetes/cluster.ts';
-import { databaseBlame } from '../kubernetes/last-words.ts';
 import { missingModels, modelsIn } from '../kubernetes/models.ts';
 import { readyEndpoints, readyPods } from '../kubernetes/services.ts';
 import { repairOf } from '../repair.ts';
+import { database } from './database-link.ts';
+import { type Break, type Link, silenceIn, type Walk, WEBUI } from './link.ts';
 
-interface Break {
-  readonly id: string;
-  readonly resource: ResourceKey;
-  readonly what: string;
-  readonly said: string;
-  readonly remedy: string;
-  /** Users cannot chat, when nothing else is said. */
-  readonly breaks?: string;
-  /** Where the control plane can put it right. */
-  readonly repair?: string;
-}
-
-interface Walk {
-  readonly scope: CheckScope;
-  readonly api: KubernetesApi;
-  readonly namespace: string;
-  readonly site: Promise<SiteAnswer>;
-}
-
-interface Link {
-  /** As it is called among those that answered. */
-  readonly name: string;
-  isWanted?(scope: CheckScope): boolean;
-  look(walk: Walk): Promise<Break | undefined>;
-}
-
-const WEBUI = { name: 'open-webui', port: 80 } as const;
-const isSuccess = (status: number): boolean => status >= 200 && status < 400;
 const isUnresolved = ({ said }: SiteAnswer): boolean => /ENOTFOUND|EAI_AGAIN|ENODATA/.test(said);
 
 const name: Link = {
@@ -97,12 +67,6 @@ const service: Link = {
     };
   },
 };
-
-/** What is wrong with the answer to a path of Open WebUI that ought to be a success. */
-function silenceIn(answer: Asked, path: string): string | undefined {
-  if (!answer.isAnswered) return answer.said;
-  return isSuccess(answer.status) ? undefined : `${path} answers HTTP ${answer.status}`;
-}
 
 const silenceOf = async ({ api, namespace }: Walk, path: string): Promise<string | undefined> =>
   silenceIn(await askService(api, { namespace, ...WEBUI }, path), path);
@@ -171,65 +135,6 @@ function edgeOf({ names }: Pick<CheckScope, 'names'>, said: string): readonly [R
         `See what cloudflared says of the request: kubectl logs -n ${names.namespace} deployment/cloudflared`,
       ];
   }
-}
-
-/** Each pod has connections of its own, so each is asked. */
-const database: Link = {
-  name: 'the database',
-  async look(walk) {
-    const path = '/health/db';
-    const answers = await askPods(walk, path);
-    const silences = answers.flatMap((answer) => silenceIn(answer, path) ?? []).toSorted();
-    const [said] = silences;
-    if (said === undefined) return undefined;
-    const blame = databaseBlame(await lastLog(walk));
-    const why = blame ? `: ${blame.why}` : '';
-    const words = blame ? `${said}; its log says: ${blame.words}` : said;
-    const isShare = silences.length < answers.length;
-    return {
-      id: 'database',
-      resource: blame?.resource ?? 'azure/postgres-server',
-      what: isShare
-        ? `Some pods of Open WebUI do not get at their database${why}.`
-        : `Open WebUI does not get at its database${why}.`,
-      said: isShare ? `${silences.length} of ${answers.length} pods: ${words}` : words,
-      ...(isShare ? { breaks: 'Users whose requests come to these pods cannot chat.' } : {}),
-      remedy: blame?.remedy ?? 'az postgres flexible-server show --query state',
-    };
-  },
-};
-
-/** All that the Service delivers to; what has gone in the meantime is no answer. */
-async function askPods({ api, namespace }: Walk, path: string): Promise<readonly Asked[]> {
-  const pods = await podsOf(api, namespace);
-  const answers = await Promise.all(
-    pods
-      .filter((pod) => !pod.metadata.deletionTimestamp && isReady(pod))
-      .map(({ metadata }) => askPod(api, { namespace, name: metadata.name, port: WEBUI_PORT }, path)),
-  );
-  const told = answers.filter((answer) => answer.isAnswered || !answer.isMissing);
-  return told.length > 0 ? told : [await askService(api, { namespace, ...WEBUI }, path)];
-}
-
-async function podsOf(api: KubernetesApi, namespace: string): Promise<readonly Pod[]> {
-  const pods = await api.list({ apiVersion: 'v1', kind: 'Pod', namespace }, { labels: 'app=open-webui' });
-  return pods.map(podOf);
-}
-
-/** Of all pods that serve: each has connections of its own. */
-async function lastLog({ api, namespace }: Walk): Promise<string> {
-  const running = (await podsOf(api, namespace)).filter(({ status }) =>
-    status.containerStatuses.some(({ state }) => state.running !== undefined),
-  );
-  const logs = await Promise.all(
-    running.map(({ metadata }) =>
-      api.log(
-        { namespace, name: metadata.name, container: 'open-webui' },
-        { tailLines: 100, sinceSeconds: 3600 },
-      ),
-    ),
-  );
-  return logs.filter((log) => log !== undefined).join('\n');
 }
 
 const ollama: Link = {

@@ -4,9 +4,8 @@
  * through agentPools. Pools that the spec does not name are somebody's and stay; the node count of a pool with the
  * autoscaler on is the autoscaler's.
  */
-import type { AgentPool, ManagedCluster, ManagedClusterAgentPoolProfile } from '@azure/arm-containerservice';
+import type { ManagedCluster } from '@azure/arm-containerservice';
 import { orAbsent } from '../../clients/cloud-failure.ts';
-import { isHigher } from '../../graph/drift-defaults.ts';
 import { fatal } from '../../graph/failure.ts';
 import type { Difference, Observed } from '../../graph/resource.ts';
 import type { DeploymentSpec } from '../../spec/spec.ts';
@@ -24,6 +23,7 @@ import {
 } from '../kinds/arm-resource.ts';
 import { defineResource, type Scope } from '../scope.ts';
 import { network } from './network.ts';
+import { isVersion, mergedPool, newPool, poolDifferences, SCALE_SETS, versionToSend } from './node-pools.ts';
 
 const key = 'azure/cluster';
 const LOOK_AGAIN_SECONDS = 15;
@@ -43,25 +43,6 @@ const settings = ({ spec }: Pick<Scope, 'spec'>) => ({
   aadProfile: { managed: true, enableAzureRbac: true, tenantID: spec.tenantId },
   disableLocalAccounts: true,
 });
-
-type WantedPool = DeploymentSpec['cluster']['nodePools'][number];
-
-const poolSettings = (pool: WantedPool) => ({
-  mode: pool.mode,
-  nodeLabels: pool.labels,
-  nodeTaints: pool.taints,
-});
-
-const newPool = (pool: WantedPool, subnetId: string) => ({
-  ...poolSettings(pool),
-  count: pool.count,
-  vmSize: pool.vmSize,
-  osType: 'Linux',
-  vnetSubnetID: subnetId,
-});
-
-/** Scale sets, for only they can be given the identity that External Secrets signs in with. */
-const SCALE_SETS = 'VirtualMachineScaleSets';
 
 /** The body that creates it: pods get addresses of an overlay, so the subnet is only for nodes. */
 export const clusterBody = (
@@ -91,10 +72,6 @@ export const clusterBody = (
   })),
 });
 
-/** `1.33` asks for any 1.33; AKS reports the patch it chose. */
-const isVersion = (wanted: string, ...found: readonly (string | undefined)[]): boolean =>
-  found.some((version) => version === wanted || version?.startsWith(`${wanted}.`));
-
 export function clusterDifferences(spec: DeploymentSpec, found: ManagedCluster): Difference[] {
   const wanted = spec.cluster.kubernetesVersion;
   const version: Difference[] =
@@ -108,52 +85,6 @@ export function clusterDifferences(spec: DeploymentSpec, found: ManagedCluster):
     ...pools,
   ];
 }
-
-const findPool = (cluster: ManagedCluster, name: string): ManagedClusterAgentPoolProfile | undefined =>
-  cluster.agentPoolProfiles?.find((pool) => pool.name === name);
-
-function poolDifferences(spec: DeploymentSpec, wanted: WantedPool, cluster: ManagedCluster): Difference[] {
-  const path = `agentPoolProfiles.${wanted.name}`;
-  const found = findPool(cluster, wanted.name);
-  if (!found) return [{ path, wanted: wanted.vmSize, found: null }];
-  const version = spec.cluster.kubernetesVersion;
-  const versions: Difference[] =
-    version === undefined || isVersion(version, found.orchestratorVersion, found.currentOrchestratorVersion)
-      ? []
-      : [{ path: `${path}.orchestratorVersion`, wanted: version, found: found.orchestratorVersion ?? null }];
-  const body = bodyDifferences(
-    {
-      ...poolSettings(wanted),
-      vmSize: wanted.vmSize,
-      count: found.enableAutoScaling ? undefined : wanted.count,
-      nodeTaints: wanted.taints.toSorted(),
-    },
-    { ...found, nodeTaints: (found.nodeTaints ?? []).toSorted() },
-  );
-  return [...body.map((difference) => ({ ...difference, path: `${path}.${difference.path}` })), ...versions];
-}
-
-/** What is there with ours on top; sent back whole, as AKS wants it. */
-export function mergedPool(
-  spec: DeploymentSpec,
-  wanted: WantedPool,
-  found: AgentPool | undefined,
-  subnetId: string,
-): AgentPool {
-  if (!found) return { ...newPool(wanted, subnetId), typePropertiesType: SCALE_SETS };
-  const version = versionToSend(spec, found.orchestratorVersion);
-  return {
-    ...found,
-    ...poolSettings(wanted),
-    nodeLabels: { ...found.nodeLabels, ...wanted.labels },
-    ...(found.enableAutoScaling ? {} : { count: wanted.count }),
-    ...(version ? { orchestratorVersion: version } : {}),
-  };
-}
-
-/** What is newer than asked for stays: Azure refuses an older version, and all else that is sent with it. */
-const versionToSend = ({ cluster }: DeploymentSpec, found: string | undefined): string | undefined =>
-  isHigher(found ?? null, cluster.kubernetesVersion ?? null) ? found : cluster.kubernetesVersion;
 
 type Outputs = {
   readonly id: string;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { clusterBody, clusterDifferences, mergedPool } from '../../../src/resources/azure/cluster.ts';
+import { clusterBody, clusterDifferences } from '../../../src/resources/azure/cluster.ts';
+import { mergedPool } from '../../../src/resources/azure/node-pools.ts';
 import { specOf } from '../spec.ts';
 
 const subnet = '/net/subnets/aks';
