@@ -1,6 +1,6 @@
 /** What is remembered of the differences that somebody else made, from one look to the next. */
 import { isDeepStrictEqual } from 'node:util';
-import type { DriftDecision, Treatment, Verdict } from '../graph/drift-policy.ts';
+import type { Treatment, Verdict } from '../graph/drift-policy.ts';
 import type { Difference } from '../graph/resource.ts';
 import { type DriftRecord, type DriftState, isUnsettled } from '../store/drift.ts';
 import type { StepRecord } from '../store/store.ts';
@@ -74,13 +74,12 @@ export async function remember(
   wrong: Wrong,
   verdicts: readonly Verdict[],
   earlier: readonly DriftRecord[],
-  { action }: DriftDecision,
   look: StepRecord | undefined,
 ): Promise<void> {
   if (verdicts.length === 0) return;
   const records = verdicts.map((verdict) => {
     const before = earlier.find(({ path }) => path === verdict.difference.path);
-    return recordOf(wrong, verdict, before, action, look);
+    return recordOf(wrong, verdict, before, look);
   });
   await wrong.store.drift.put(wrong.record.name, records);
 }
@@ -89,7 +88,6 @@ function recordOf(
   { spec, key, dependencies, seen, now }: Wrong,
   { difference, policy, treatment, why }: Verdict,
   before: DriftRecord | undefined,
-  action: DriftDecision['action'],
   look: StepRecord | undefined,
 ): DriftRecord {
   const at = now.toISOString();
@@ -115,7 +113,7 @@ function recordOf(
     policy,
     ...(why === undefined ? {} : { why }),
     repairs: before?.repairs ?? [],
-    ...(action === 'hold' ? {} : { pushedAt: open?.pushedAt ?? at }),
+    ...(treatment === 'repair' ? { pushedAt: open?.pushedAt ?? at } : {}),
     ...(actor === undefined ? {} : { actor }),
     ...(lastAsAskedAt === undefined ? {} : { lastAsAskedAt }),
     ...(resourceId === undefined ? {} : { resourceId }),

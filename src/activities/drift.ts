@@ -7,6 +7,7 @@ import { type DriftDecision, decideDrift, pauseOf, whyPaused } from '../graph/dr
 import type { Failure } from '../graph/failure.ts';
 import type { Difference, Observed, Outputs, ResourceKey } from '../graph/resource.ts';
 import type { ReconcileResult } from '../orchestrations/activities.ts';
+import { isOfNewScaleSet } from '../resources/azure/node-identity.ts';
 import { isWishMark } from '../resources/kinds/kubernetes-object.ts';
 import { type DriftRecord, isUnsettled } from '../store/drift.ts';
 import type { StepRecord } from '../store/store.ts';
@@ -26,8 +27,10 @@ const ownWork: ReadonlySet<ResourceKey> = new Set<ResourceKey>([
   'kubernetes/debug-pods',
 ]);
 
-/** What the look ends with when nothing is pushed; undefined: push. */
-export async function holdBack(wrong: Wrong): Promise<ReconcileResult | undefined> {
+/** What the look ends with when nothing is pushed, or else what is. */
+export type Held = { readonly result: ReconcileResult } | { readonly pushed: readonly Difference[] };
+
+export async function holdBack(wrong: Wrong): Promise<Held> {
   const { store, record, spec, key, seen, now } = wrong;
   const differences = differencesOf(seen);
   const look = await store.findLook(record.name, key);
@@ -36,7 +39,10 @@ export async function holdBack(wrong: Wrong): Promise<ReconcileResult | undefine
   const remembered = mayBeDrift ? await store.drift.of(record.name, key) : [];
   const earlier = afterPush(remembered, { differences, look, now });
   // What AKS or a rollout itself calls failed is tried again, but not during a pause.
-  if (differences.length === 0) return failedWhilePaused(wrong);
+  if (differences.length === 0) {
+    const paused = failedWhilePaused(wrong);
+    return paused ? { result: paused } : { pushed: [] };
+  }
 
   const isOurs =
     look?.wish === undefined ||
@@ -48,6 +54,7 @@ export async function holdBack(wrong: Wrong): Promise<ReconcileResult | undefine
     return (
       mayBeDrift &&
       !isDue &&
+      !(key === 'azure/node-identity' && isOfNewScaleSet(path, look?.outputs)) &&
       (!isOurs ||
         isGone ||
         hasNoWayBack(key, difference) ||
@@ -65,6 +72,7 @@ export async function holdBack(wrong: Wrong): Promise<ReconcileResult | undefine
   const decision = decideDrift({
     key,
     differences,
+    isApart: wrong.isApart,
     isDrift,
     rules: spec.drift.rules,
     pauses: record.pauses,
@@ -75,16 +83,17 @@ export async function holdBack(wrong: Wrong): Promise<ReconcileResult | undefine
     now,
   });
   const drifted = decision.verdicts.filter(({ difference }) => isDrift(difference));
-  await remember(wrong, drifted, earlier, decision, look);
-  if (decision.action === 'repair') return undefined;
+  await remember(wrong, drifted, earlier, look);
+  if (decision.action === 'repair') return { pushed: decision.pushed };
   if (decision.action === 'wait') {
     const paths = differences.map(({ path }) => path).join(', ');
-    return { kind: 'waiting', did: 'nothing', reason: `asked to change, and does not show yet: ${paths}` };
+    const reason = `asked to change, and does not show yet: ${paths}`;
+    return { result: { kind: 'waiting', did: 'nothing', reason } };
   }
   const adopted = decision.verdicts.filter(({ treatment }) => treatment === 'adopt');
-  if (adopted.length > 0) return takeOver(wrong, adopted);
+  if (adopted.length > 0) return { result: await takeOver(wrong, adopted) };
   const isOnlyDrift = drifted.length === differences.length;
-  return held(wrong, decision, look, isOnlyDrift);
+  return { result: held(wrong, decision, look, isOnlyDrift) };
 }
 
 function differencesOf(seen: Observed<Outputs>): readonly Difference[] {

@@ -6,7 +6,14 @@ import { fromSnapshot } from '../clients/arm-snapshot.ts';
 import type { Clients } from '../clients/clients.ts';
 import { toFailure } from '../clients/cloud-failure.ts';
 import { retryable } from '../graph/failure.ts';
-import type { Dependencies, DependencyOutputs, Observed, Outputs, ResourceKey } from '../graph/resource.ts';
+import type {
+  Dependencies,
+  DependencyOutputs,
+  Difference,
+  Observed,
+  Outputs,
+  ResourceKey,
+} from '../graph/resource.ts';
 import {
   type Activities,
   type Did,
@@ -55,12 +62,14 @@ export const reconcileResource =
       const seen = await (input.isSweep ? lookInSweep(look) : look());
       if (!mustPush(seen)) return toResult(seen, 'nothing', wish());
       const shown = withoutSecretsIn(seen);
-      const wrong = { ...asked, store, record, title, seen: shown, reads: reader.reads(), now: scope.now };
-      const heldBack = await holdBack(wrong);
-      if (heldBack) return heldBack;
+      const isApart = resource.pushesApart ?? false;
+      const { now } = scope;
+      const wrong = { ...asked, store, record, title, isApart, seen: shown, reads: reader.reads(), now };
+      const held = await holdBack(wrong);
+      if ('result' in held) return held.result;
       const differedAt = Date.now();
       did = seen.state === 'absent' ? 'created' : 'repaired';
-      await resource.ensure(scope, deps, seen);
+      await resource.ensure(scope, deps, isApart ? only(seen, held.pushed) : seen);
       const after = toResult(await look(), did, wish());
       return shown.state === 'drifted' ? { ...after, differences: shown.differences, differedAt } : after;
     };
@@ -80,6 +89,12 @@ async function lookInSweep(look: () => Promise<Observed<Outputs>>): Promise<Obse
 /** The resource itself is given what it has seen: some of it is what it pushes. */
 const withoutSecretsIn = (seen: Observed<Outputs>): Observed<Outputs> =>
   seen.state === 'drifted' ? { ...seen, differences: seen.differences.map(shownDifference) } : seen;
+
+function only(seen: Observed<Outputs>, pushed: readonly Difference[]): Observed<Outputs> {
+  if (seen.state !== 'drifted') return seen;
+  const differences = seen.differences.filter((one) => pushed.some(({ path }) => path === one.path));
+  return { ...seen, differences };
+}
 
 function dependencyOutputs(
   dependsOn: Dependencies,

@@ -7,6 +7,7 @@ export interface Wrong extends Asked {
   readonly store: Store;
   readonly record: DeploymentRecord;
   readonly title: string;
+  readonly isApart: boolean;
   readonly seen: Observed<Outputs>;
   /** Fields of the spec that the look has read. */
   readonly reads: readonly string[];

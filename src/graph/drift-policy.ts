@@ -1,6 +1,7 @@
 /**
  * What becomes of differences that somebody else made: put right, told, or taken into the spec. Pure. A cloud takes most
- * resources whole, so a resource with one field that is to be left alone is not written at all.
+ * resources whole, so a resource with one field that is to be left alone is not written at all, unless it is made of parts
+ * that are written apart.
  */
 import { whyOnlyReported } from './drift-defaults.ts';
 import { whyFought } from './drift-fight.ts';
@@ -62,11 +63,15 @@ export interface DriftDecision {
   /** `wait`: it has just been pushed, and no cloud shows everything at once. */
   readonly action: 'repair' | 'wait' | 'hold';
   readonly verdicts: readonly Verdict[];
+  /** What is to be written when the action is to repair. */
+  readonly pushed: readonly Difference[];
 }
 
 export interface DriftQuestion {
   readonly key: ResourceKey;
   readonly differences: readonly Difference[];
+  /** Whether each is written by itself; see `pushesApart` of a resource. */
+  readonly isApart?: boolean;
   /** Whether somebody else made it; what the spec, a new secret or time makes different is ours to push, whatever the rules. */
   isDrift(difference: Difference): boolean;
   readonly rules: readonly DriftRule[];
@@ -116,9 +121,10 @@ export function decideDrift(question: DriftQuestion): DriftDecision {
       const { policy } = policyFor(question, difference);
       return { difference, policy, treatment: 'paused', why: whyPaused(pause) };
     });
-    return { action: 'hold', verdicts };
+    return { action: 'hold', verdicts, pushed: [] };
   }
   const alone = differences.map((difference) => judgeAlone(question, difference));
+  if (question.isApart) return decideApart(question, alone);
   // A change of ours cannot wait for a field that is only to be told about: images and secrets have to get through.
   const isOurs = differences.some((difference) => !question.isDrift(difference));
   const holder = alone.find(({ treatment }) => treatment !== 'repair');
@@ -127,14 +133,31 @@ export function decideDrift(question: DriftQuestion): DriftDecision {
       ({ difference, policy }): Verdict => ({ difference, policy, treatment: 'repair' }),
     );
     const isUnderWay = !isOurs && differences.every((difference) => mayNotShowYet(question, difference));
-    return { action: isUnderWay ? 'wait' : 'repair', verdicts };
+    return { action: isUnderWay ? 'wait' : 'repair', verdicts, pushed: differences };
   }
   const why = `left with ${holder.difference.path || 'the rest'}: the resource is only written as a whole`;
   const verdicts = alone.map(
     (verdict): Verdict =>
       verdict.treatment === 'repair' ? { ...verdict, treatment: 'held-with', why } : verdict,
   );
-  return { action: 'hold', verdicts };
+  return { action: 'hold', verdicts, pushed: [] };
+}
+
+function decideApart(question: DriftQuestion, alone: readonly Verdict[]): DriftDecision {
+  const verdicts = alone.map(
+    (verdict): Verdict =>
+      question.isDrift(verdict.difference)
+        ? verdict
+        : { difference: verdict.difference, policy: verdict.policy, treatment: 'repair' },
+  );
+  const repaired = verdicts
+    .filter(({ treatment }) => treatment === 'repair')
+    .map(({ difference }) => difference);
+  const pushed = repaired.filter(
+    (difference) => !question.isDrift(difference) || !mayNotShowYet(question, difference),
+  );
+  const action = pushed.length > 0 ? 'repair' : repaired.length > 0 ? 'wait' : 'hold';
+  return { action, verdicts, pushed };
 }
 
 function judgeAlone(question: DriftQuestion, difference: Difference): Verdict {

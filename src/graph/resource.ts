@@ -59,6 +59,8 @@ export interface Resource<Scope, Deps extends Dependencies, Out extends Outputs>
   readonly dependsOn: Deps;
   /** How long, in seconds, this may stay unready before the operation gives it up; 1,800 unless said. */
   readonly patienceSeconds?: number;
+  /** `ensure` pushes those differences that it is shown and no others: one that is left alone holds up none of the rest. */
+  readonly pushesApart?: true;
   /** Whether this spec asks for it at all; pure. */
   isWanted?(scope: Pick<Scope, Extract<keyof Scope, 'spec' | 'names'>>): boolean;
   /** Looks, never writes. Throws on 403, 429 and 5xx: not being allowed to look is not absence. */

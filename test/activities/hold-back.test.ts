@@ -1,6 +1,6 @@
 /** What becomes of what a look has found, by what the store remembers and the spec says; nothing is pushed here. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { holdBack } from '../../src/activities/drift.ts';
+import { holdBack, settled } from '../../src/activities/drift.ts';
 import { loadStack } from '../../src/activities/stack.ts';
 import { type Asked, wishOf } from '../../src/activities/wish.ts';
 import type { Difference, Observed, Outputs, ResourceKey } from '../../src/graph/resource.ts';
@@ -50,16 +50,21 @@ async function wasReady(
 }
 const step = (more: Pick<StepRecord, 'key' | 'state' | 'did' | 'looks'> & Partial<StepRecord>) =>
   store.recordSteps(NAME, [], [{ title: more.key, ordinal: 0, waitsFor: [], ...more }]);
-async function look(
+async function decide(
   key: ResourceKey,
   found: readonly Difference[] | 'absent',
   dependencies: Asked['dependencies'] = {},
+  isApart = false,
 ) {
   now += minute;
   const seen: Observed<Outputs> =
     found === 'absent' ? { state: 'absent' } : { state: 'drifted', outputs: {}, differences: found };
   const asked = await askedOf(key, dependencies);
-  return holdBack({ ...asked, store, title: 'It', seen, reads: [], now: new Date(now) });
+  return holdBack({ ...asked, store, title: 'It', isApart, seen, reads: [], now: new Date(now) });
+}
+async function look(...asked: Parameters<typeof decide>) {
+  const held = await decide(...asked);
+  return 'result' in held ? held.result : isPushed;
 }
 const drift = () => store.drift.list(NAME);
 const report = (resource: ResourceKey): Partial<DeploymentSpecInput> => ({
@@ -142,6 +147,32 @@ describe('what is newer than asked for', () => {
     const tier: Difference = { path: 'sku.tier', wanted: 'Standard', found: 'Free' };
     expect(await look(key, [version, tier], others)).toBe(isPushed);
     expect(await look(key, [version], others)).toMatchObject({ kind: 'ready', held: ['kubernetesVersion'] });
+  });
+});
+
+describe('the identity on the nodes', () => {
+  const key = 'azure/node-identity';
+  const off = (scaleSet: string): Difference => ({
+    path: `${scaleSet}.identity.userAssignedIdentities`,
+    wanted: 'id',
+    found: null,
+  });
+
+  test('was taken from nobody who has just come, and is not kept from one by a fight over another', async () => {
+    await wasReady(key, {}, { scaleSets: ['old', 'other'] });
+    const puts = async (...scaleSets: readonly string[]) => decide(key, scaleSets.map(off), {}, true);
+    for (let times = 0; times < 3; times += 1) {
+      expect(await puts('old')).toEqual({ pushed: [off('old')] });
+      now += 5 * minute;
+      await store.drift.change(NAME, key, off('old').path, (record) => settled(record, iso(), undefined));
+    }
+    expect(await puts('old', 'other', 'new')).toEqual({ pushed: [off('other'), off('new')] });
+    const records = (await drift()).map(({ path, state }) => [path, state]);
+    expect(records.toSorted()).toEqual([
+      [off('old').path, 'fought'],
+      [off('other').path, 'open'],
+    ]);
+    expect(await puts('old')).toMatchObject({ result: { kind: 'ready', held: [off('old').path] } });
   });
 });
 

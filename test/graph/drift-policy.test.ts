@@ -145,6 +145,40 @@ describe('what could hurt when it is put right', () => {
   });
 });
 
+describe('what is written part by part', () => {
+  const differences = ['sku.name', 'tags.a', 'tags.b'].map(difference);
+  const fought = known({ since: minutesAgo(1), repairs: [50, 40, 30].map(minutesAgo) });
+  const apart = (more: Partial<DriftQuestion>) =>
+    decideDrift(question({ isApart: true, differences, earlier: fought, ...more }));
+  const pathsOf = (all: readonly Difference[]): readonly string[] => all.map(({ path }) => path);
+
+  test('is put right but for the part that is left alone', () => {
+    const { action, verdicts, pushed } = apart({});
+    expect(action).toBe('repair');
+    expect(verdicts.map(({ treatment }) => treatment)).toEqual(['fought', 'repair', 'repair']);
+    expect(pathsOf(pushed)).toEqual(['tags.a', 'tags.b']);
+    expect(apart({ differences: [difference('sku.name')] })).toMatchObject({ action: 'hold', pushed: [] });
+  });
+
+  test('is not put right again where the last time may not show yet', () => {
+    const under = {
+      path: 'tags.a',
+      since: minutesAgo(1),
+      isSettled: false,
+      pushedAt: minutesAgo(1),
+      repairs: [],
+    };
+    expect(pathsOf(apart({ earlier: [...fought, under] }).pushed)).toEqual(['tags.b']);
+    const only = [difference('sku.name'), difference('tags.a')];
+    expect(apart({ earlier: [...fought, under], differences: only }).action).toBe('wait');
+  });
+
+  test('is all held by a pause', () => {
+    const pauses = [{ reason: 'x', until: minutesAgo(-5) }];
+    expect(apart({ pauses })).toMatchObject({ action: 'hold', pushed: [] });
+  });
+});
+
 describe('a pause', () => {
   const pause = { reason: 'a migration', until: '2026-11-24T13:00:00.000Z' };
 
@@ -186,19 +220,22 @@ const asked = fc.record({
     })),
   ),
   drifted: fc.constantFrom('all', 'none', 'sku'),
+  isApart: fc.boolean(),
 });
 
-test('whatever is asked, a resource is written as a whole or not at all, and every difference has its verdict', () => {
+test('whatever is asked, every difference has its verdict, and a resource not made of parts is written whole or not at all', () => {
   fc.assert(
     fc.property(asked, ({ drifted, ...more }) => {
       const isDrift = ({ path }: Difference): boolean =>
         drifted === 'all' || (drifted === 'sku' && path === 'sku');
-      const { action, verdicts } = decideDrift(question({ ...more, isDrift }));
+      const { action, verdicts, pushed } = decideDrift(question({ ...more, isDrift }));
       expect(verdicts.map(({ difference: { path } }) => path)).toEqual(
         more.differences.map(({ path }) => path),
       );
       const repaired = verdicts.filter(({ treatment }) => treatment === 'repair').length;
-      expect(repaired).toBe(action === 'repair' ? verdicts.length : 0);
+      if (more.isApart) expect(repaired).toBeGreaterThanOrEqual(pushed.length);
+      else expect(repaired).toBe(action === 'repair' ? verdicts.length : 0);
+      expect(pushed.length > 0).toBe(action === 'repair');
       expect(verdicts.every(({ treatment, why }) => treatment === 'repair' || why !== undefined)).toBe(true);
       if (more.pauses.length > 0) expect(action).toBe('hold');
       else if (drifted !== 'all' && more.differences.some((one) => !isDrift(one)))

@@ -7,8 +7,8 @@
 import type { VirtualMachineScaleSet, VirtualMachineScaleSetUpdate } from '@azure/arm-compute';
 import type { ManagedCluster } from '@azure/arm-containerservice';
 import { fatal } from '../../graph/failure.ts';
-import type { Difference, Observed } from '../../graph/resource.ts';
-import { isMoving, submitFor } from '../kinds/arm-resource.ts';
+import type { Outputs as AnyOutputs, Difference, Observed } from '../../graph/resource.ts';
+import { isMoving, seenDifferences, submitFor } from '../kinds/arm-resource.ts';
 import { defineResource, type Scope } from '../scope.ts';
 import { cluster } from './cluster.ts';
 import { identity } from './identity.ts';
@@ -101,6 +101,14 @@ export async function scaleSetsOf(
 
 type Outputs = { readonly scaleSets: readonly string[] };
 
+const pathOf = (scaleSet: string): string => `${scaleSet}.identity.userAssignedIdentities`;
+
+/** Whether a difference is about a scale set that came after a look told these: nobody has taken the identity off it. */
+export const isOfNewScaleSet = (path: string, told: AnyOutputs | undefined): boolean => {
+  const known = told?.['scaleSets'];
+  return Array.isArray(known) && !known.some((name) => path === pathOf(String(name)));
+};
+
 export const nodeIdentity = defineResource<
   { readonly cluster: typeof cluster; readonly identity: typeof identity },
   Outputs
@@ -108,6 +116,7 @@ export const nodeIdentity = defineResource<
   key,
   title: 'Identity on the nodes',
   dependsOn: { cluster, identity },
+  pushesApart: true,
 
   async observe(scope, deps): Promise<Observed<Outputs>> {
     const found = await scope.clients
@@ -136,8 +145,8 @@ export const nodeIdentity = defineResource<
     }
     const names = scaleSets.flatMap(({ name }) => (name ? [name] : [])).sort();
     if (lacking.length === 0) return { state: 'ready', outputs: { scaleSets: names } };
-    const differences: Difference[] = lacking.map(({ name }) => ({
-      path: `${name}.identity.userAssignedIdentities`,
+    const differences: Difference[] = lacking.map(({ name = '' }) => ({
+      path: pathOf(name),
       wanted: deps.identity.id,
       found: null,
     }));
@@ -154,13 +163,16 @@ export const nodeIdentity = defineResource<
   async ensure(scope, deps, seen) {
     if (seen.state === 'failed') throw fatal(seen.code, seen.message);
     const { nodeResourceGroup } = deps.cluster;
+    const shown = seenDifferences(seen);
     for (const scaleSet of await scaleSetsOf(scope, nodeResourceGroup)) {
-      if (!scaleSet.name || holdsIdentity(scaleSet, deps.identity)) continue;
+      const { name = '' } = scaleSet;
+      if (holdsIdentity(scaleSet, deps.identity) || !shown.some(({ path }) => path === pathOf(name)))
+        continue;
       const patch = identityPatch(scaleSet, deps.identity);
       await submitFor(
         scope,
-        `${key}/${scaleSet.name}`,
-        scope.clients.compute().virtualMachineScaleSets.update(nodeResourceGroup, scaleSet.name, patch),
+        `${key}/${name}`,
+        scope.clients.compute().virtualMachineScaleSets.update(nodeResourceGroup, name, patch),
       );
     }
   },
