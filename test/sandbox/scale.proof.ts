@@ -30,8 +30,8 @@ const LOOK_EVERY = 5_000;
  * https://learn.microsoft.com/azure/azure-functions/functions-scale#service-limits. Here it holds the host, too.
  */
 const MOST_MEMORY = 1.5 * 2 ** 30;
-/** A check that finds a connection to the cluster still open is spared credentials and discovery, some twenty calls. */
-const SLACK = 25;
+/** A check that finds connections still open is spared credentials and discovery, which are some twenty-five calls. */
+const SLACK = 30;
 
 const MINUTE = 60_000;
 
