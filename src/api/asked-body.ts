@@ -4,8 +4,21 @@
  */
 import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions';
 import type { z } from 'zod';
-import { readBody } from '../spec/read-body.ts';
+import { type ReadBody, readBody } from '../spec/read-body.ts';
 import { bodyProblems, refuse } from './problem.ts';
+
+/** A request that says nothing of its body may still come with one: an empty one, in pieces. */
+async function bodyOf(
+  request: HttpRequest,
+  isOptional: boolean,
+  list: string | undefined,
+): Promise<ReadBody> {
+  const listed = list === undefined ? null : request.query.get(list);
+  if (listed !== null) return { ok: true, value: { [list ?? '']: listed.split(',') } };
+  if (isOptional && request.headers.get('content-length') === '0') return { ok: true, value: {} };
+  const body = await readBody(request);
+  return isOptional && !body.ok && body.reason === 'empty' ? { ok: true, value: {} } : body;
+}
 
 export type AskedBody<T> =
   | { readonly ok: true; readonly value: T }
@@ -18,12 +31,7 @@ export async function askedBody<T>(
   schema: z.ZodType<T>,
   { isOptional = false, list }: { readonly isOptional?: boolean; readonly list?: string } = {},
 ): Promise<AskedBody<T>> {
-  const listed = list === undefined ? null : request.query.get(list);
-  const isEmpty =
-    listed !== null ||
-    (isOptional && (request.body === null || request.headers.get('content-length') === '0'));
-  const inQuery = listed === null ? {} : { [list ?? '']: listed.split(',') };
-  const body = isEmpty ? { ok: true as const, value: inQuery } : await readBody(request);
+  const body = await bodyOf(request, isOptional, list);
   if (!body.ok) {
     const refusal = refuse(request, context, bodyProblems[body.reason], { detail: `${body.message}.` });
     return { ok: false, refusal };

@@ -27,6 +27,7 @@ export type ProblemKind = keyof typeof kinds;
 /** What a body that cannot be read is answered with. */
 export const bodyProblems: Readonly<Record<Extract<ReadBody, { ok: false }>['reason'], ProblemKind>> = {
   malformed: 'malformed-body',
+  empty: 'malformed-body',
   'too-large': 'too-large',
   unsupported: 'unsupported-body',
 };

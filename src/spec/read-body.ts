@@ -12,11 +12,13 @@ export interface IncomingBody {
   readonly body: ReadableStream | null;
 }
 
+type Flaw = 'too-large' | 'unsupported' | 'malformed' | 'empty';
+
 export type ReadBody =
   | { readonly ok: true; readonly value: Readonly<Record<string, unknown>> }
   | {
       readonly ok: false;
-      readonly reason: 'too-large' | 'unsupported' | 'malformed';
+      readonly reason: Flaw;
       /** One sentence for people, without anything of the body. */
       readonly message: string;
     };
@@ -31,11 +33,7 @@ const formats: Readonly<Record<string, Format>> = {
   'text/x-yaml': 'YAML',
 };
 
-const refuse = (reason: 'too-large' | 'unsupported' | 'malformed', message: string): ReadBody => ({
-  ok: false,
-  reason,
-  message,
-});
+const refuse = (reason: Flaw, message: string): ReadBody => ({ ok: false, reason, message });
 
 /** Never rejects. */
 export async function readBody({ headers, body }: IncomingBody): Promise<ReadBody> {
@@ -82,7 +80,7 @@ function parse(bytes: Uint8Array, declared: Format | undefined): ReadBody {
   } catch {
     return refuse('malformed', 'the body must be encoded in UTF-8');
   }
-  if (text.trim() === '') return refuse('malformed', 'the body is empty; it must hold a spec');
+  if (text.trim() === '') return refuse('empty', 'the body is empty');
 
   const format = declared ?? (/^\s*[{[]/.test(text) ? 'JSON' : 'YAML');
   const parsed: ParsedText = format === 'JSON' ? parseJsonText(text) : parseYamlText(text);

@@ -109,6 +109,16 @@ describe('POST …/repair', () => {
     expect(await repairAfter()).not.toHaveProperty(['azure/postgres-database']);
   });
 
+  test('takes an empty body, however it comes, for none', async () => {
+    for (const what of ['repair', 'resume'] as const) {
+      const path = `/api/deployments/${name}/${what}`;
+      const answer = await call(handlers[what](dependencies), 'POST', path, { name }, { body: '' });
+      expect(answer.status, what).toBe(202);
+    }
+    const pause = await call(postPause(dependencies), 'POST', '/api/x', { name }, { body: '' });
+    expect(pause).toMatchObject({ status: 400, body: { detail: 'the body is empty.' } });
+  });
+
   test('refuses resources there are not, and changes nothing', async () => {
     const answer = await post('repair', { resources: ['azure/nothing'] });
     expect(answer).toMatchObject({ status: 400, body: { errors: [{ field: 'resources.0' }] } });
