@@ -31,16 +31,17 @@ export async function beingChanged(
       (state === 'accepted' || state === 'running') &&
       Date.parse(requestedAt) > at - PATIENCE_MILLISECONDS,
   );
-  const oldest = operations.at(-1);
-  if (!oldest) return undefined;
+  // What was seen as an earlier one had asked may have been changed again by the last.
+  const [newest] = operations;
+  if (!newest) return undefined;
   const looks = await store.lastLook(deployment);
   const settled = new Set(
     // A look is as old as its beginning, and what it found ready may have become so only at its end.
     looks.flatMap(({ key, state, seenAt, readyAt = seenAt }) =>
-      state === 'ready' && seenAt && readyAt && seenAt >= oldest.requestedAt && Date.parse(readyAt) <= at
+      state === 'ready' && seenAt && readyAt && seenAt >= newest.requestedAt && Date.parse(readyAt) <= at
         ? [key]
         : [],
     ),
   );
-  return { operationId: oldest.id, covers: (resource) => !settled.has(resource) };
+  return { operationId: newest.id, covers: (resource) => !settled.has(resource) };
 }

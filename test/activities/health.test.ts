@@ -279,14 +279,14 @@ describe('what a resource notices itself', () => {
 });
 
 describe('what is being changed', () => {
-  const begin = (kind: 'provision' | 'repair') =>
+  const begin = (kind: 'provision' | 'repair', id = `${name}-change`, at = 1) =>
     store.createOperation({
-      id: `${name}-change`,
+      id,
       deployment: name,
       kind,
       cause: { kind: 'request', what: 'it was asked for' },
       revision: 2,
-      requestedAt: iso(1),
+      requestedAt: iso(at),
     });
   const seen = (at: number) =>
     store.recordSteps(name, [], [{ ...step('azure/postgres-server', 0, 'ready'), seenAt: iso(at) }]);
@@ -307,6 +307,17 @@ describe('what is being changed', () => {
     await seen(0);
     await round(finds(stopped), 32);
     expect((await history())[0]).toEqual(['appeared', iso(32)]);
+  });
+
+  test('is not found wrong by what a later wish changes again', async () => {
+    await begin('provision', '20261124T100100-00000001', 1);
+    await seen(2);
+    await begin('provision', '20261124T100300-00000002', 3);
+    await round(finds(stopped), 5);
+    expect(await history()).toEqual([]);
+    await seen(6);
+    await round(finds(stopped), 10);
+    expect(await history()).toEqual([['appeared', iso(10)]]);
   });
 
   test('is not found wrong by a check that began during the look that found it as asked', async () => {

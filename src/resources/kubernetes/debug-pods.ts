@@ -5,6 +5,7 @@
  */
 import type { KubernetesApi, KubernetesObject } from '../../clients/kubernetes-api.ts';
 import { KubernetesError } from '../../clients/kubernetes-api.ts';
+import { retryable } from '../../graph/failure.ts';
 import type { DependencyOutputs, Difference, Observed } from '../../graph/resource.ts';
 import type { DeploymentSpec } from '../../spec/spec.ts';
 import { images } from '../azure/images.ts';
@@ -74,7 +75,14 @@ export const debugPods = defineResource<typeof dependsOn, DebugPods>({
     if (!api) throw new KubernetesError(404, 'ClusterNotFound', 'the cluster does not exist');
     const { missing, leftover } = await look(scope, api);
     for (const pod of leftover) await api.remove(referenceTo(scope, pod.metadata.name));
-    for (const kind of missing) await api.apply(podFor(scope, deps, kind));
+    for (const kind of missing) {
+      // Tools are brought into the registry when they are wanted; what was last told of it may be from before.
+      if (!imageOf[kind](deps)) {
+        const why = `the image of ${debugPodName(kind)} is not in the registry yet`;
+        throw retryable('ImageNotImported', why, LOOK_AGAIN_SECONDS);
+      }
+      await api.apply(podFor(scope, deps, kind));
+    }
   },
 
   async remove(scope) {
@@ -164,17 +172,22 @@ function podFor(scope: Scope, deps: Deps, kind: DebugPodKind): KubernetesObject 
   );
 }
 
+const imageOf: Readonly<Record<DebugPodKind, (deps: Deps) => string>> = {
+  netshoot: ({ images }) => images.netshoot,
+  psql: ({ images }) => images.postgresClient,
+};
+
 const containers: Readonly<
   Record<DebugPodKind, (spec: DeploymentSpec, deps: Deps) => Readonly<Record<string, unknown>>>
 > = {
   // ping and traceroute need raw sockets, which `baseline` leaves to images by default.
   netshoot: (_, deps) => ({
-    image: deps.images.netshoot,
+    image: imageOf.netshoot(deps),
     securityContext: { allowPrivilegeEscalation: false },
   }),
   // What psql reads by itself: https://www.postgresql.org/docs/current/libpq-envars.html
   psql: ({ postgres }, deps) => ({
-    image: deps.images.postgresClient,
+    image: imageOf.psql(deps),
     securityContext: tightContainer,
     env: [
       { name: 'PGHOST', value: deps.postgresServer.fqdn },

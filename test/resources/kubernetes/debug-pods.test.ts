@@ -69,6 +69,14 @@ describe('kubernetes/debug-pods', () => {
     expect(await observe(['netshoot'])).toEqual({ state: 'ready', outputs: { pods: ['debug-netshoot'] } });
   });
 
+  test('waits for an image that is not in the registry yet', async () => {
+    const without = { ...deps, images: { ...deps.images, postgresClient: '' } };
+    await expect(debugPods.ensure(scope(['psql']), without, { state: 'absent' })).rejects.toMatchObject({
+      failure: { kind: 'retryable', message: 'the image of debug-psql is not in the registry yet' },
+    });
+    expect(server.writes()).toEqual([]);
+  });
+
   test('lets a pod end by itself at the time that was asked for', async () => {
     await ensure(['psql'], minutes(10));
     expect(await server.api.find(reference('debug-psql'))).toMatchObject({
