@@ -69,7 +69,8 @@ export const clusterFaults: readonly Fault[] = [
     what: 'Somebody has taken the identity off the scale sets',
     seed: 'Secret sync: identity on the scale sets',
     finding: 'azure/node-identity identity-not-on-scale-sets',
-    break: async ({ arm }) => {
+    break: async (hands) => {
+      const { arm } = hands;
       const found = await arm('GET', `${cluster}?${version}`);
       const nodes = `/subscriptions/${cluster.split('/')[2]}/resourceGroups/${at(found, 'properties', 'nodeResourceGroup')}`;
       const sets = `${nodes}/providers/Microsoft.Compute/virtualMachineScaleSets`;
@@ -79,6 +80,8 @@ export const clusterFaults: readonly Fault[] = [
           identity: { type: 'UserAssigned', userAssignedIdentities: { [identity]: null } },
         });
       }
+      // One after the other shows that it is off; what is found is all of them.
+      for (const { name } of all) await settled(hands, `${sets}/${name}?${compute}`);
     },
     mend: 'repair',
   },
