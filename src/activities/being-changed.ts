@@ -8,7 +8,7 @@ import type { Store } from '../store/store.ts';
 
 /** Those that change what is asked for. What is repaired was wrong by itself, and is told. */
 const changing: readonly OperationKind[] = ['provision', 'rotation', 'maintenance'];
-/** More are not under way at once. */
+/** The last that changes something is among these, or much else has been done since. */
 const LATEST_OPERATIONS = 5;
 /** As long as an operation waits for a resource that does not get on (orchestrations/progress.ts); then it is told. */
 const PATIENCE_MILLISECONDS = 30 * 60_000;

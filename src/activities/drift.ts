@@ -7,7 +7,6 @@ import { type DriftDecision, decideDrift, pauseOf, whyPaused } from '../graph/dr
 import type { Failure } from '../graph/failure.ts';
 import type { Difference, Observed, Outputs, ResourceKey } from '../graph/resource.ts';
 import type { ReconcileResult } from '../orchestrations/activities.ts';
-import { isOfNewScaleSet } from '../resources/azure/node-identity.ts';
 import { isWishMark } from '../resources/kinds/kubernetes-object.ts';
 import { type DriftRecord, isUnsettled } from '../store/drift.ts';
 import type { StepRecord } from '../store/store.ts';
@@ -54,7 +53,7 @@ export async function holdBack(wrong: Wrong): Promise<Held> {
     return (
       mayBeDrift &&
       !isDue &&
-      !(key === 'azure/node-identity' && isOfNewScaleSet(path, look?.outputs)) &&
+      !wrong.resource.isOfNewPart?.(path, look?.outputs) &&
       (!isOurs ||
         isGone ||
         hasNoWayBack(key, difference) ||
@@ -72,7 +71,7 @@ export async function holdBack(wrong: Wrong): Promise<Held> {
   const decision = decideDrift({
     key,
     differences,
-    isApart: wrong.isApart,
+    isApart: wrong.resource.pushesApart ?? false,
     isDrift,
     rules: spec.drift.rules,
     pauses: record.pauses,

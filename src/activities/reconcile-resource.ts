@@ -62,14 +62,13 @@ export const reconcileResource =
       const seen = await (input.isSweep ? lookInSweep(look) : look());
       if (!mustPush(seen)) return toResult(seen, 'nothing', wish());
       const shown = withoutSecretsIn(seen);
-      const isApart = resource.pushesApart ?? false;
       const { now } = scope;
-      const wrong = { ...asked, store, record, title, isApart, seen: shown, reads: reader.reads(), now };
+      const wrong = { ...asked, store, record, title, resource, seen: shown, reads: reader.reads(), now };
       const held = await holdBack(wrong);
       if ('result' in held) return held.result;
       const differedAt = Date.now();
       did = seen.state === 'absent' ? 'created' : 'repaired';
-      await resource.ensure(scope, deps, isApart ? only(seen, held.pushed) : seen);
+      await resource.ensure(scope, deps, resource.pushesApart ? only(seen, held.pushed) : seen);
       const after = toResult(await look(), did, wish());
       return shown.state === 'drifted' ? { ...after, differences: shown.differences, differedAt } : after;
     };

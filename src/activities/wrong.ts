@@ -1,4 +1,5 @@
 import type { Observed, Outputs } from '../graph/resource.ts';
+import type { StackResource } from '../resources/index.ts';
 import type { DeploymentRecord, Store } from '../store/store.ts';
 import type { Asked } from './wish.ts';
 
@@ -7,7 +8,7 @@ export interface Wrong extends Asked {
   readonly store: Store;
   readonly record: DeploymentRecord;
   readonly title: string;
-  readonly isApart: boolean;
+  readonly resource: Pick<StackResource, 'pushesApart' | 'isOfNewPart'>;
   readonly seen: Observed<Outputs>;
   /** Fields of the spec that the look has read. */
   readonly reads: readonly string[];

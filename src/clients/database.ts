@@ -30,7 +30,7 @@ export interface DatabaseLogin {
 }
 
 /**
- * What `default_transaction_read_only` was before this session was made read-only: `on` where nobody can write. A setting
+ * What `default_transaction_read_only` was before the session was made read-only: `on` where nobody can write. A setting
  * of the session itself, since PostgreSQL forgets what it has been: https://www.postgresql.org/docs/18/runtime-config-custom.html
  */
 export const READ_ONLY_BEFORE = 'control_plane.read_only_before';

@@ -61,6 +61,8 @@ export interface Resource<Scope, Deps extends Dependencies, Out extends Outputs>
   readonly patienceSeconds?: number;
   /** `ensure` pushes those differences that it is shown and no others: one that is left alone holds up none of the rest. */
   readonly pushesApart?: true;
+  /** Whether a difference is about a part that came after a look told `told`: nobody has changed it. */
+  isOfNewPart?(path: string, told: Outputs | undefined): boolean;
   /** Whether this spec asks for it at all; pure. */
   isWanted?(scope: Pick<Scope, Extract<keyof Scope, 'spec' | 'names'>>): boolean;
   /** Looks, never writes. Throws on 403, 429 and 5xx: not being allowed to look is not absence. */

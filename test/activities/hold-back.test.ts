@@ -4,6 +4,7 @@ import { holdBack, settled } from '../../src/activities/drift.ts';
 import { loadStack } from '../../src/activities/stack.ts';
 import { type Asked, wishOf } from '../../src/activities/wish.ts';
 import type { Difference, Observed, Outputs, ResourceKey } from '../../src/graph/resource.ts';
+import { nodeIdentity } from '../../src/resources/azure/node-identity.ts';
 import type { DeploymentSpecInput } from '../../src/spec/spec.ts';
 import type { StepRecord, Store } from '../../src/store/store.ts';
 import { minimalSpec } from '../spec/minimal-spec.ts';
@@ -54,13 +55,13 @@ async function decide(
   key: ResourceKey,
   found: readonly Difference[] | 'absent',
   dependencies: Asked['dependencies'] = {},
-  isApart = false,
+  resource: Parameters<typeof holdBack>[0]['resource'] = {},
 ) {
   now += minute;
   const seen: Observed<Outputs> =
     found === 'absent' ? { state: 'absent' } : { state: 'drifted', outputs: {}, differences: found };
   const asked = await askedOf(key, dependencies);
-  return holdBack({ ...asked, store, title: 'It', isApart, seen, reads: [], now: new Date(now) });
+  return holdBack({ ...asked, store, title: 'It', resource, seen, reads: [], now: new Date(now) });
 }
 async function look(...asked: Parameters<typeof decide>) {
   const held = await decide(...asked);
@@ -160,7 +161,7 @@ describe('the identity on the nodes', () => {
 
   test('was taken from nobody who has just come, and is not kept from one by a fight over another', async () => {
     await wasReady(key, {}, { scaleSets: ['old', 'other'] });
-    const puts = async (...scaleSets: readonly string[]) => decide(key, scaleSets.map(off), {}, true);
+    const puts = async (...scaleSets: readonly string[]) => decide(key, scaleSets.map(off), {}, nodeIdentity);
     for (let times = 0; times < 3; times += 1) {
       expect(await puts('old')).toEqual({ pushed: [off('old')] });
       now += 5 * minute;

@@ -7,7 +7,7 @@
 import type { VirtualMachineScaleSet, VirtualMachineScaleSetUpdate } from '@azure/arm-compute';
 import type { ManagedCluster } from '@azure/arm-containerservice';
 import { fatal } from '../../graph/failure.ts';
-import type { Outputs as AnyOutputs, Difference, Observed } from '../../graph/resource.ts';
+import type { Difference, Observed } from '../../graph/resource.ts';
 import { isMoving, seenDifferences, submitFor } from '../kinds/arm-resource.ts';
 import { defineResource, type Scope } from '../scope.ts';
 import { cluster } from './cluster.ts';
@@ -103,12 +103,6 @@ type Outputs = { readonly scaleSets: readonly string[] };
 
 const pathOf = (scaleSet: string): string => `${scaleSet}.identity.userAssignedIdentities`;
 
-/** Whether a difference is about a scale set that came after a look told these: nobody has taken the identity off it. */
-export const isOfNewScaleSet = (path: string, told: AnyOutputs | undefined): boolean => {
-  const known = told?.['scaleSets'];
-  return Array.isArray(known) && !known.some((name) => path === pathOf(String(name)));
-};
-
 export const nodeIdentity = defineResource<
   { readonly cluster: typeof cluster; readonly identity: typeof identity },
   Outputs
@@ -117,6 +111,10 @@ export const nodeIdentity = defineResource<
   title: 'Identity on the nodes',
   dependsOn: { cluster, identity },
   pushesApart: true,
+  isOfNewPart(path, told) {
+    const known = told?.['scaleSets'];
+    return Array.isArray(known) && !known.some((name) => path === pathOf(String(name)));
+  },
 
   async observe(scope, deps): Promise<Observed<Outputs>> {
     const found = await scope.clients
