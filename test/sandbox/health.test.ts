@@ -55,7 +55,9 @@ describe('the health of a stack', () => {
     expect(seen.findings).toEqual([]);
     expect(seen.status).toBe('healthy');
     const { calls } = await callsSince(sample, next);
-    expect(calls.filter(isMutation)).toEqual([]);
+    // That a newer Kubernetes is offered is news, and a timer may tell it by now.
+    const writes = calls.filter((call) => isMutation(call) && call.service !== 'notifications');
+    expect(writes).toEqual([]);
   }, 120_000);
 
   test('the app itself is alive, and ready', async () => {
