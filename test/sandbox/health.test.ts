@@ -109,6 +109,10 @@ describe('the health of a stack', () => {
     await expect
       .poll(async () => (await about()).map(({ channel }) => channel).toSorted(), { timeout: 60_000 })
       .toEqual(['topic', 'webhook']);
+    // Whoever starts a server that is still being stopped is told that it is busy.
+    await expect
+      .poll(async () => (await sample.clouds.arm(`${id}?api-version=2024-08-01`)).body, { timeout: 60_000 })
+      .toMatchObject({ properties: { state: 'Stopped' } });
     await sample.clouds.arm(`${id}/start?api-version=2024-08-01`, { method: 'POST' });
     await expect.poll(async () => (await check()).findings, { timeout: 60_000 }).toEqual([]);
     await expect
