@@ -44,6 +44,9 @@ export const NOTIFICATION_HOOK_HOST = 'hooks.example.com';
 export const CONTROL_PLANE_GRAPH_PERMISSIONS = [
   'Application.ReadWrite.OwnedBy',
   'DelegatedPermissionGrant.ReadWrite.All',
+  // To be told who changed something in the directory.
+  'AuditLog.Read.All',
+  'Directory.Read.All',
 ] as const;
 
 /** Region of the control plane's own resources. */

@@ -149,6 +149,8 @@ export async function startCloud(options: CloudOptions, composeOthers: Composer)
   const header = identityHeader(memory);
   const identity = createIdentityEndpoint(world, directory, header);
   const control = createControlDoor(world, directory, site, {
+    cloudflareToken: () =>
+      cloudflare.createApiToken('by-hand', { email: world.settings.operator.userPrincipalName }),
     endpoints: () => endpoints,
     setFunctionApp: (app) => others.setFunctionApp(app),
     azure: others.azureDoor,
@@ -237,7 +239,10 @@ function keepCloudflareToken(world: World, cloudflare: Cloudflare, keyVault: Key
   keyVault.seed(
     `${world.settings.controlPlane.vaultName}.vault.azure.net`,
     CLOUDFLARE_TOKEN_SECRET,
-    cloudflare.createApiToken('open-webui-control-plane'),
+    cloudflare.createApiToken('open-webui-control-plane', {
+      email: world.settings.operator.userPrincipalName,
+      readsSettings: true,
+    }),
   );
 }
 

@@ -6,6 +6,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { Hono } from 'hono';
+import { AuditLog } from './cloudflare/audit-log.ts';
 import { DnsRecords } from './cloudflare/dns-records.ts';
 import { CloudflareError, failure, onlyParameters, pageOf, success } from './cloudflare/envelope.ts';
 import { TunnelStore } from './cloudflare/tunnels.ts';
@@ -20,6 +21,10 @@ const TUNNEL_SUFFIX = '.cfargotunnel.com';
 interface ApiToken {
   readonly id: string;
   readonly name: string;
+  /** Of the user whose token it is; an account's own has none. */
+  readonly email?: string;
+  /** *Account Settings: Read*, which takes in the audit log. */
+  readonly readsSettings?: boolean;
 }
 
 export class Cloudflare implements Tunnels, Service {
@@ -29,6 +34,7 @@ export class Cloudflare implements Tunnels, Service {
   readonly #tunnels: TunnelStore;
   /** By SHA-256 of the token. */
   readonly #apiTokens: Table<ApiToken>;
+  readonly #audit: AuditLog;
   readonly #routes: Hono<{ Bindings: CallContext }>;
   #recentRequests: number[] = [];
   #blockedUntil = 0;
@@ -38,6 +44,7 @@ export class Cloudflare implements Tunnels, Service {
     this.records = new DnsRecords(world);
     this.#tunnels = new TunnelStore(world);
     this.#apiTokens = world.table('cloudflare/api-tokens');
+    this.#audit = new AuditLog(world);
     this.#routes = this.#createRoutes();
   }
 
@@ -50,9 +57,9 @@ export class Cloudflare implements Tunnels, Service {
   }
 
   /** A new API token that may edit the account's tunnels and the zone's records; only its hash is kept. */
-  createApiToken(name: string): string {
+  createApiToken(name: string, more: Omit<ApiToken, 'id' | 'name'>): string {
     const token = randomBytes(30).toString('base64url').slice(0, 40);
-    this.#apiTokens.set(hashOfSecret(token), { id: randomBytes(16).toString('hex'), name });
+    this.#apiTokens.set(hashOfSecret(token), { ...more, id: randomBytes(16).toString('hex'), name });
     return token;
   }
 
@@ -138,10 +145,26 @@ export class Cloudflare implements Tunnels, Service {
       context.env.caller = token.name;
       this.#countRequest();
       await next();
+      const { id: tokenId, name: tokenName, email } = token;
+      const actor = { tokenId, tokenName, ...(email === undefined ? {} : { email }) };
+      await this.#audit.note(actor, context.req.raw, context.res);
     });
     routes.get('/client/v4/user/tokens/verify', (context) => {
       const token = this.#authenticate(context.req.header('authorization'), context.req.path);
+      if (token.email === undefined) throw new CloudflareError(401, 1000, 'Invalid API Token');
       return success({ id: token.id, status: 'active' });
+    });
+    routes.get('/client/v4/accounts/:account/tokens/verify', (context) => {
+      refuseOther(context.req.param('account'), accountId);
+      const token = this.#authenticate(context.req.header('authorization'), context.req.path);
+      if (token.email !== undefined) throw new CloudflareError(401, 1000, 'Invalid API Token');
+      return success({ id: token.id, status: 'active' });
+    });
+    routes.get('/client/v4/accounts/:account/logs/audit', (context) => {
+      refuseOther(context.req.param('account'), accountId);
+      const token = this.#authenticate(context.req.header('authorization'), context.req.path);
+      if (!token.readsSettings) throw new CloudflareError(403, 10_000, 'Authentication error');
+      return this.#audit.list(new URL(context.req.url).searchParams);
     });
     const account = { id: accountId, name: 'Sandbox account', type: 'standard' };
     routes.get('/client/v4/accounts', (context) =>

@@ -16,6 +16,9 @@ import type { World } from './world.ts';
 /** How long `GET /clock?after=` waits for a change before it answers with what is. */
 const LONGEST_POLL_MILLISECONDS = 25_000;
 
+/** Not an audience of Entra's: there the operator has an API token, a new one each time. */
+const CLOUDFLARE = 'https://api.cloudflare.com';
+
 /** The server application of AKS, the same in every tenant. */
 const AKS_AUDIENCE = '6dae42f8-4368-4678-94ff-3960e28e3630';
 
@@ -49,6 +52,8 @@ export interface Beyond {
   /** What those who want to be told of findings have been told. */
   notifications(): readonly object[];
   setFunctionApp(app: FunctionApp | undefined): Promise<void>;
+  /** An API token of the operator's own. */
+  cloudflareToken(): string;
   /** Left out where another stands in for Azure. */
   readonly azure?: AzureDoor | undefined;
 }
@@ -91,6 +96,7 @@ export function createControlDoor(world: World, entra: Entra, site: Site, beyond
 
   door.post('/token', async (context) => {
     const { audience } = z.strictObject({ audience: z.string() }).parse(await context.req.json());
+    if (audience === CLOUDFLARE) return context.json({ accessToken: beyond.cloudflareToken() });
     if (!entra.hasAudience(audience))
       return context.json({ error: `nobody has the audience ${audience}` }, 400);
     return context.json(entra.issueToken(world.settings.operator.principalId, audience));

@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import type { Entra } from './entra.ts';
 import { Applications } from './graph/applications.ts';
 import { GraphCaller } from './graph/caller.ts';
+import { DirectoryAudits } from './graph/directory-audits.ts';
 import type { GraphEnv } from './graph/graph-env.ts';
 import { errorAnswer, GraphError } from './graph/request.ts';
 import { ServicePrincipals } from './graph/service-principals.ts';
@@ -18,6 +19,7 @@ export class Graph implements Service {
   constructor(world: World, directory: Entra, objects: TenantObjects) {
     const applications = new Applications(world, objects);
     const principals = new ServicePrincipals(world, objects);
+    const audits = new DirectoryAudits(world);
     const routes = new Hono<GraphEnv>();
     routes.use('*', async (context, next) => {
       const verified = directory.verifyToken(context.req.header('authorization') ?? null, AUDIENCES);
@@ -25,13 +27,14 @@ export class Graph implements Service {
         throw new GraphError(401, 'InvalidAuthenticationToken', verified.reason);
       }
       context.env.caller = verified.principal.displayName;
-      context.set('caller', new GraphCaller(verified.principal, objects));
+      context.set('caller', new GraphCaller(verified.principal, objects, audits));
       await next();
     });
     routes.route('/v1.0/applications', applications.routes());
     routes.route('/v1.0/servicePrincipals', principals.routes());
     routes.route('/v1.0/oauth2PermissionGrants', principals.grantRoutes());
     routes.route('/v1.0/directory/deletedItems', applications.deletedItems());
+    routes.route('/v1.0/auditLogs', audits.routes());
     routes.notFound((context) => {
       const [, version, segment = ''] = context.req.path.split('/');
       return errorAnswer(

@@ -4,7 +4,7 @@ import type { Treatment, Verdict } from '../graph/drift-policy.ts';
 import type { Difference } from '../graph/resource.ts';
 import { type DriftRecord, type DriftState, isUnsettled } from '../store/drift.ts';
 import type { StepRecord } from '../store/store.ts';
-import { armIdOf } from './arm-id.ts';
+import { cloudIdOf } from './cloud-id.ts';
 import type { Wrong } from './wrong.ts';
 
 /** Repairs that are remembered of a field; a fight needs fewer. */
@@ -99,7 +99,7 @@ function recordOf(
   const foundSince = isSame ? open.foundSince : open && at;
   const outputs = { ...look?.outputs, ...(seen.state === 'drifted' ? seen.outputs : {}) };
   const { subscriptionId } = spec;
-  const resourceId = armIdOf(key, { path, outputs, dependencies, subscriptionId });
+  const resourceId = cloudIdOf(key, { path, outputs, dependencies, subscriptionId });
   const actor = by ? ({ ...by, how: 'field-manager' } as const) : isSame ? open.actor : undefined;
   return {
     resource: key,

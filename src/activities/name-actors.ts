@@ -1,21 +1,23 @@
 /**
- * Who made the changes that were found in Azure: as the event says that told of the write, or else as the activity log
- * does. That shows a write only minutes later, so a change whose actor is not known yet is asked about again after the
- * next looks, for an hour.
+ * Who made the changes that were found: as the event says that told of the write, or else as the cloud's own log does. That
+ * shows a write only minutes later, so a change whose actor is not known yet is asked about again after the next looks, for
+ * an hour. In a cluster the field managers tell at once.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { isOneOf, isPartOf } from '../clients/activity-log.ts';
+import type { ChangeLog } from '../clients/change-log.ts';
 import type { Clients } from '../clients/clients.ts';
 import { toFailure } from '../clients/cloud-failure.ts';
 import type { Activities } from '../orchestrations/activities.ts';
 import { parseSpec } from '../spec/parse-spec.ts';
+import type { DeploymentSpec } from '../spec/spec.ts';
 import type { DriftActor, DriftRecord } from '../store/drift.ts';
 import type { EventRecord } from '../store/inbox.ts';
 import type { Store } from '../store/store.ts';
 import type { Implementation } from './implementation.ts';
 
 const HOUR = 3_600_000;
-/** Things the log is asked about in one go: it has a small budget of its own. */
+/** Things the logs are asked about in one go: they have small budgets of their own. */
 const MOST_QUESTIONS = 20;
 /** More come within an hour only in a storm, and then there is the log. */
 const RECENT_EVENTS = 200;
@@ -45,20 +47,45 @@ export const nameActors =
 
       const rest = nameless.filter(({ resource, path }) => !told.some((known) => is(known, resource, path)));
       const byId = Map.groupBy(rest, ({ resourceId }) => resourceId);
+      const failed: unknown[] = [];
       for (const [resourceId, records] of [...byId].slice(0, MOST_QUESTIONS)) {
-        const since = new Date(Math.min(...records.map(earliest)));
-        const writes = await clients.activityLog().writes(resourceId, since);
-        const logged = named(records, (drift) => {
-          const write = writes.find(({ at }) => mayHaveMade(drift, at));
-          return write && { name: write.caller, how: 'activity-log', at: write.at };
-        });
-        await enter(store, deployment, logged);
+        try {
+          await enter(store, deployment, await askLog(clients, parsed.spec, resourceId, records));
+        } catch (error) {
+          // The other clouds' logs are asked all the same.
+          failed.push(error);
+        }
       }
-      return { ok: true };
+      return failed.length === 0 ? { ok: true } : { ok: false, failure: toFailure(failed[0]) };
     } catch (error) {
       return { ok: false, failure: toFailure(error) };
     }
   };
+
+async function askLog(
+  clients: Clients,
+  spec: DeploymentSpec,
+  resourceId: string,
+  records: readonly Nameless[],
+): Promise<readonly Named[]> {
+  const { log, how } = logOf(clients, spec, records);
+  const writes = await log.writes(resourceId, new Date(Math.min(...records.map(earliest))));
+  return named(records, (drift) => {
+    const write = writes.find(({ at }) => mayHaveMade(drift, at));
+    return write && { name: write.caller, how, at: write.at };
+  });
+}
+
+function logOf(
+  clients: Clients,
+  { tunnel }: DeploymentSpec,
+  [first]: readonly Nameless[],
+): { readonly log: ChangeLog; readonly how: DriftActor['how'] } {
+  const [cloud] = first?.resource.split('/') ?? [];
+  if (cloud === 'entra') return { log: clients.directoryAudit(), how: 'audit-log' };
+  if (cloud === 'cloudflare') return { log: clients.cloudflareAudit(tunnel.accountId), how: 'audit-log' };
+  return { log: clients.activityLog(), how: 'activity-log' };
+}
 
 /** Into the records as they are by now: what the log takes long to tell may be about a value that is another since. */
 async function enter(store: Store, deployment: string, known: readonly Named[]): Promise<void> {

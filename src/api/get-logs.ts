@@ -1,12 +1,14 @@
 /**
- * GET /api/deployments/{name}/logs/{workload}: the end of what each pod of a workload has written, read from the cluster
- * at this moment and kept nowhere. Whoever follows a log as it grows uses `kubectl logs -f`.
+ * GET /api/deployments/{name}/logs/{workload}: the end of what each pod of a workload, or of an operator the stack leans on,
+ * has written, read from the cluster at this moment and kept nowhere. Whoever follows a log as it grows uses
+ * `kubectl logs -f`.
  */
 import type { HttpHandler } from '@azure/functions';
 import { z } from 'zod';
-import { KubernetesError } from '../clients/kubernetes-api.ts';
-import { podOf } from '../resources/kinds/pods.ts';
-import { workloads } from '../resources/scope.ts';
+import { type KubernetesApi, KubernetesError } from '../clients/kubernetes-api.ts';
+import { podOf, selectionOf } from '../resources/kinds/pods.ts';
+import { type Operator, operatorImages, operators, runs } from '../resources/kubernetes/addons.ts';
+import { type Workload, workloads } from '../resources/scope.ts';
 import { atCloud, liveStack } from './live-stack.ts';
 import { onDeployment } from './on-deployment.ts';
 import { refuse } from './problem.ts';
@@ -14,6 +16,19 @@ import { type CloudDependencies, respond } from './respond.ts';
 
 /** So many pods at most, the newest of them: an answer is to stay of a size that a terminal can show. */
 const MOST_PODS = 10;
+
+const written = [...workloads, ...operators] as const;
+
+const isOperator = (name: Workload | Operator): name is Operator => name in operatorImages;
+
+/** Operators are found by their image: somebody else may have installed them, anywhere. */
+async function selectionsOf(
+  api: KubernetesApi,
+  operator: Operator,
+): Promise<readonly ReturnType<typeof selectionOf>[]> {
+  const deployments = await api.list({ apiVersion: 'apps/v1', kind: 'Deployment' });
+  return deployments.filter((deployment) => runs(deployment, operatorImages[operator])).map(selectionOf);
+}
 
 const querySchema = z.object({
   tail: z.coerce
@@ -32,11 +47,9 @@ const querySchema = z.object({
 
 export const getLogs = (dependencies: CloudDependencies): HttpHandler =>
   onDeployment(dependencies.store, async (record, request, context) => {
-    const workload = z.enum(workloads).safeParse(request.params['workload']);
+    const workload = z.enum(written).safeParse(request.params['workload']);
     if (!workload.success) {
-      return refuse(request, context, 'not-found', {
-        detail: `There are logs of ${workloads.join(', ')}.`,
-      });
+      return refuse(request, context, 'not-found', { detail: `There are logs of ${written.join(', ')}.` });
     }
     const query = querySchema.safeParse(Object.fromEntries(request.query));
     if (!query.success) {
@@ -47,18 +60,20 @@ export const getLogs = (dependencies: CloudDependencies): HttpHandler =>
     return atCloud(request, context, async () => {
       const { names, clients } = liveStack(dependencies, record);
       const api = await clients.kubernetes(names.resourceGroup, names.cluster);
-      const { namespace } = names;
-      const found = await api.list(
-        { apiVersion: 'v1', kind: 'Pod', namespace },
-        { labels: `app=${workload.data}` },
+      const selections = isOperator(workload.data)
+        ? await selectionsOf(api, workload.data)
+        : [{ namespace: names.namespace, labels: `app=${workload.data}` }];
+      const found = await Promise.all(
+        selections.map(async ({ namespace, labels }) => {
+          const listed = await api.list({ apiVersion: 'v1', kind: 'Pod', namespace }, { labels });
+          return listed.map((pod) => ({ namespace, ...podOf(pod).metadata }));
+        }),
       );
       const pods = found
-        .map(podOf)
-        .toSorted((one, other) =>
-          other.metadata.creationTimestamp.localeCompare(one.metadata.creationTimestamp),
-        );
+        .flat()
+        .toSorted((one, other) => other.creationTimestamp.localeCompare(one.creationTimestamp));
       const logs = await Promise.all(
-        pods.slice(0, MOST_PODS).map(async ({ metadata: { name } }) => {
+        pods.slice(0, MOST_PODS).map(async ({ namespace, name }) => {
           const options = {
             tailLines,
             previous: previous === 'true',

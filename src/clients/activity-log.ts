@@ -3,30 +3,17 @@
  * change just made may have no author yet: https://learn.microsoft.com/azure/azure-monitor/platform/activity-log
  */
 import type { EventData, MonitorClient } from '@azure/arm-monitor';
-
-export interface LoggedWrite {
-  /** A user's principal name, or the id of an application. */
-  readonly caller: string;
-  /** RFC 3339: when it was asked for, as far as the log tells. */
-  readonly at: string;
-  /** `Microsoft.KeyVault/vaults/write`. */
-  readonly operation: string;
-}
-
-export interface ActivityLog {
-  /** Writes to the resource, or to what is part of it, that succeeded and that somebody else made; the latest first. */
-  writes(resourceId: string, since: Date): Promise<readonly LoggedWrite[]>;
-}
+import { type ChangeLog, type LoggedWrite, latestFirst } from './change-log.ts';
 
 const OBJECT_ID = 'http://schemas.microsoft.com/identity/claims/objectidentifier';
 const FIELDS =
   'authorization,caller,claims,correlationId,eventTimestamp,operationName,resourceId,resourceGroupName,status';
 
-/** `ownNames` are those of the control plane, whose own writes are not told. */
+/** Ids are those of ARM. `ownNames` are those of the control plane, whose own writes are not told. */
 export function createActivityLog(
   client: Pick<MonitorClient, 'activityLogs'>,
   ownNames: () => Promise<readonly string[]>,
-): ActivityLog {
+): ChangeLog {
   return {
     writes: async (resourceId, since) => {
       const own = await ownNames();
@@ -47,7 +34,7 @@ export function createActivityLog(
       return [...writes]
         .filter(([request]) => done.has(request) && !refused.has(request))
         .map(([, write]) => write)
-        .sort((a, b) => b.at.localeCompare(a.at));
+        .sort(latestFirst);
     },
   };
 }
@@ -88,10 +75,9 @@ function changes({ authorization, operationName }: EventData): boolean {
 const requestOf = ({ correlationId, operationName, resourceId }: EventData): string =>
   [correlationId, operationName?.value, resourceId].join(' ').toLowerCase();
 
-function toWrite({ caller, claims, eventTimestamp, operationName, authorization }: EventData): LoggedWrite {
+function toWrite({ caller, claims, eventTimestamp }: EventData): LoggedWrite {
   return {
     caller: caller ?? claims?.['appid'] ?? claims?.[OBJECT_ID] ?? 'unknown',
     at: (eventTimestamp ?? new Date(0)).toISOString(),
-    operation: operationName?.value ?? authorization?.action ?? 'unknown',
   };
 }

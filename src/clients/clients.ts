@@ -20,7 +20,7 @@ import type { ContainerRegistryClient } from '@azure/container-registry';
 import type { SecretClient } from '@azure/keyvault-secrets';
 import type { Client as RestClient } from '@azure-rest/core-client';
 import type Cloudflare from 'cloudflare';
-import type { ActivityLog } from './activity-log.ts';
+import type { ChangeLog } from './change-log.ts';
 import type { DatabaseLogin, Query } from './database.ts';
 import type { ClientLogin, LoginAnswer } from './entra-token.ts';
 import type { KubernetesApi } from './kubernetes-api.ts';
@@ -59,7 +59,11 @@ export interface Clients {
   registries(): ContainerRegistryManagementClient;
   eventGrid(): EventGridManagementClient;
   /** Who wrote to what in the subscription, some minutes late. */
-  activityLog(): ActivityLog;
+  activityLog(): ChangeLog;
+  /** Who wrote to what in the directory. */
+  directoryAudit(): ChangeLog;
+  /** Who wrote to what in a Cloudflare account. */
+  cloudflareAudit(accountId: string): ChangeLog;
   /** Undefined where nothing is set up to receive events. */
   eventDelivery(): EventDelivery | undefined;
   /** `vaultUrl` as ARM reports it, `https://<name>.vault.azure.net/`. */

@@ -19,7 +19,9 @@ import { fatal, retryable } from '../graph/failure.ts';
 import { createActivityLog } from './activity-log.ts';
 import type { Clients, EventDelivery } from './clients.ts';
 import { createCloudflare } from './cloudflare.ts';
+import { createCloudflareAudit } from './cloudflare-audit.ts';
 import { inDatabase } from './database.ts';
+import { createDirectoryAudit } from './directory-audit.ts';
 import { requestLogin } from './entra-token.ts';
 import { rememberErrorBody } from './error-body.ts';
 import { createGraph } from './graph.ts';
@@ -68,6 +70,8 @@ export function createClients(
   const cloudflare = renewed(() =>
     createCloudflare(() => readSecret(secrets, config.cloudflareTokenSecret), limits.cloudflare),
   );
+  const graph = once(() => createGraph(cloud, credential));
+  const ownNames = async (): Promise<readonly string[]> => namesOf(await token(scope));
   const storageOf = keyed((subscription) => new StorageManagementClient(credential, subscription, newer));
   const connections = keyed((address) => {
     const [resourceGroup = '', cluster = ''] = address.split('/');
@@ -96,10 +100,10 @@ export function createClients(
     registries: once(() => new ContainerRegistryManagementClient(credential, subscriptionId, newer)),
     eventGrid: once(() => new EventGridManagementClient(credential, subscriptionId, older)),
     activityLog: once(() =>
-      createActivityLog(new MonitorClient(credential, subscriptionId, newer), async () =>
-        namesOf(await token(scope)),
-      ),
+      createActivityLog(new MonitorClient(credential, subscriptionId, newer), ownNames),
     ),
+    directoryAudit: once(() => createDirectoryAudit(graph(), ownNames)),
+    cloudflareAudit: keyed((accountId) => createCloudflareAudit(cloudflare, accountId)),
     eventDelivery: once(() => eventDelivery(config, secrets, storageOf)),
     secrets,
     registryContent: keyed(
@@ -109,7 +113,7 @@ export function createClients(
           audience: cloud.registryAudience,
         }),
     ),
-    graph: once(() => createGraph(cloud, credential)),
+    graph,
     login: (as) => requestLogin(cloud, as),
     cloudflare,
     kubernetes: (resourceGroup, cluster) => connections(`${resourceGroup}/${cluster}`)(),
@@ -117,7 +121,7 @@ export function createClients(
     site: requestSite,
     token,
     ownPrincipalId: async () => objectIdOf(await token(scope)),
-    ownNames: async () => namesOf(await token(scope)),
+    ownNames,
   };
 }
 

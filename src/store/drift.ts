@@ -18,7 +18,7 @@ export type DriftState =
 /** Who made it, as the cloud tells. */
 export interface DriftActor {
   readonly name: string;
-  readonly how: 'activity-log' | 'event' | 'field-manager';
+  readonly how: 'activity-log' | 'audit-log' | 'event' | 'field-manager';
   /** ISO 8601, as are all times here. */
   readonly at?: string;
 }

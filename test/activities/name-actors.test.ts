@@ -1,4 +1,4 @@
-/** Who changed things in Azure: by the events that came, and by the simulated activity log where none did. */
+/** Who changed things: by the events that came, and by the logs of the clouds where none did. */
 import { MonitorClient } from '@azure/arm-monitor';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { nameActors } from '../../src/activities/name-actors.ts';
@@ -122,7 +122,7 @@ describe('who made a change in Azure', () => {
     );
   });
 
-  test('is not asked about after an hour, nor of what is not in Azure', async () => {
+  test('is not asked about after an hour, nor of what has no id in its cloud', async () => {
     await store.drift.put(name, [
       drifted({ since: iso(now() - 61 * MINUTE) }),
       { ...drifted(), path: 'elsewhere', resourceId: undefined } as unknown as DriftRecord,
@@ -155,7 +155,7 @@ describe('who made a change in Azure', () => {
     await store.drift.put(name, [drifted()]);
     const writes = async () => {
       await store.drift.put(name, [drifted(meanwhile)]);
-      return [{ caller: 'somebody@example.com', at: iso(now() - MINUTE), operation: 'write' }];
+      return [{ caller: 'somebody@example.com', at: iso(now() - MINUTE) }];
     };
     await nameThem({ activityLog: () => ({ writes }) });
     const [known] = await store.drift.list(name);
@@ -163,10 +163,37 @@ describe('who made a change in Azure', () => {
     expect(known?.actor?.name === 'somebody@example.com').toBe(isEntered);
   });
 
-  test('is a failure told as data when the log does not answer', async () => {
-    await store.drift.put(name, [drifted()]);
-    const activityLog = () => ({ writes: () => Promise.reject(new Error('closed')) });
-    expect(await nameThem({ activityLog })).toMatchObject({ ok: false });
+  test('is a failure told as data when a log does not answer, and the others are asked all the same', async () => {
+    const elsewhere = (resource: DriftRecord['resource'], resourceId: string) =>
+      drifted({ resource, resourceId, path: resource });
+    await store.drift.put(name, [
+      drifted(),
+      elsewhere('entra/application', 'an-object'),
+      elsewhere('cloudflare/ingress', 'a-tunnel/configurations'),
+    ]);
+    const told = (caller: string, wanted: string) => ({
+      writes: async (id: string) => (id === wanted ? [{ caller, at: iso(now() - MINUTE) }] : []),
+    });
+    const answer = await nameThem({
+      activityLog: () => ({ writes: () => Promise.reject(new Error('closed')) }),
+      directoryAudit: () => told('alice@example.com', 'an-object'),
+      cloudflareAudit: (accountId) =>
+        told(accountId === minimalSpec.tunnel.accountId ? 'bob@example.com' : '', 'a-tunnel/configurations'),
+    });
+    expect(answer).toMatchObject({ ok: false });
+    const known = (await store.drift.list(name)).map(({ resource, actor }) => [
+      resource,
+      actor?.name,
+      actor?.how,
+    ]);
+    expect(known).toHaveLength(3);
+    expect(known).toEqual(
+      expect.arrayContaining([
+        ['azure/key-vault', undefined, undefined],
+        ['entra/application', 'alice@example.com', 'audit-log'],
+        ['cloudflare/ingress', 'bob@example.com', 'audit-log'],
+      ]),
+    );
   });
 
   test('is who the latest event of the write names, and then nobody is asked', async () => {

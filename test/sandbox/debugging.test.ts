@@ -70,6 +70,21 @@ describe('looking into a deployment by hand', () => {
     expect((await call('GET', 'logs/open-webui?previous=true')).body.pods[0].why).toContain('previous');
   });
 
+  test('logs of the operators are a call, too, wherever they are installed', async () => {
+    const linesOf = async (operator: string): Promise<string> => {
+      const { status, body } = await call('GET', `logs/${operator}`);
+      expect(status).toBe(200);
+      return body.pods.flatMap(({ lines }: { lines: string[] }) => lines).join('\n');
+    };
+    expect(await linesOf('external-secrets')).toContain('starting manager');
+    expect(await linesOf('reloader')).toContain('Starting Reloader');
+    const { status, body } = await call('GET', 'logs/coredns');
+    expect(status).toBe(404);
+    expect(body.detail).toBe(
+      'There are logs of open-webui, ollama, cloudflared, redis, external-secrets, reloader.',
+    );
+  });
+
   test.each([
     { method: 'POST', path: 'debug-pods', body: { kind: 'bash' }, field: 'kind' },
     { method: 'POST', path: 'debug-pods', body: { kind: 'psql', minutes: 1000 }, field: 'minutes' },

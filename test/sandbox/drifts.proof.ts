@@ -16,7 +16,7 @@ import { ownCalls, position, quiet, sweep } from './sweep.ts';
 const SPEED = 60;
 /** Real milliseconds until a change that takes the cloud a while is there. */
 const SHOWS_WITHIN = 120_000;
-/** Azure's log shows a write minutes later. */
+/** The clouds' logs show a write minutes later. */
 const MOST_SWEEPS_FOR_NAMES = 8;
 
 interface DriftRecord {
@@ -89,12 +89,10 @@ async function carryOut(seeds: readonly Seed[], outcomes: Outcome[]): Promise<re
     (seed): Outcome => ({ seed, since, isRightField: false, isAsRuled: false, wrong: [] }),
   );
   outcomes.push(...round);
-  // Cloudflare's comes first: there a person cannot be told from the control plane, which has the same token.
-  let mark = 0;
-  for (const [index, outcome] of round.entries()) {
+  const mark = await position(sample);
+  for (const outcome of round) {
     try {
       await outcome.seed.make();
-      if (index === 0) mark = await position(sample);
       const isThere = async (): Promise<boolean> =>
         isDeepStrictEqual(await outcome.seed.read(), outcome.seed.found) ||
         recordOf(outcome, await drift()) !== undefined;
@@ -186,7 +184,8 @@ test('forty changes by others are remembered, and treated as the rules ask', {
     `drifts: ${outcomes.length} seeded, ${count(({ record }) => record !== undefined)} recorded, ` +
       `${count(({ isRightField }) => isRightField)} right field, ` +
       `${sources.filter(isNamedRight).length} right actor (of ${sources.length} sources that have one: ` +
-      `${named('field-manager')} field managers, ${named('activity-log')} activity log, ${named('event')} events), ` +
+      `${named('field-manager')} field managers, ${named('activity-log')} activity log, ${named('audit-log')} audit logs, ` +
+      `${named('event')} events), ` +
       `${ruled('repair')} repaired, ${ruled('report')} reported, ${ruled('adopt')} adopted, ` +
       `${elsewhere.length} writes elsewhere; ${((performance.now() - began) / 1000).toFixed(0)} s`,
   );

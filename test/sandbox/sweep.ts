@@ -14,7 +14,7 @@ export const position = async (sample: Sample): Promise<number> => (await callsS
 /** What the control plane has called since then; Cloudflare cannot tell it from a person, who has the same token. */
 export const ownCalls = async (sample: Sample, mark: number): Promise<readonly RecordedCall[]> =>
   (await callsSince(sample, mark)).calls.filter(({ service, caller }) =>
-    service === 'cloudflare' ? caller !== 'anonymous' : caller === 'id-openwebui-ctl',
+    service === 'cloudflare' ? caller === 'open-webui-control-plane' : caller === 'id-openwebui-ctl',
   );
 
 /** Waits until the control plane calls nobody any more. */

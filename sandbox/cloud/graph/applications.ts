@@ -7,6 +7,8 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
 import { z } from 'zod';
 import type { World } from '../world.ts';
+import type { GraphCaller } from './caller.ts';
+import type { AuditTarget } from './directory-audits.ts';
 import type { GraphEnv } from './graph-env.ts';
 import { badRequest, bodyOf, collection, entity, GraphError, notFound } from './request.ts';
 import {
@@ -20,6 +22,8 @@ import {
 const DEFAULT_SECRET_YEARS = 2;
 /** Deleted applications can be restored for 30 days. */
 const RECYCLE_MILLISECONDS = 30 * 86_400_000;
+/** As the audit log names it, to the space at its end. */
+const PASSWORDS_CHANGED = 'Update application – Certificates and secrets management ';
 const READ_ONLY = new Set(['id', 'appId', 'createdDateTime', 'deletedDateTime', 'publisherDomain']);
 
 const uris = z.array(z.url()).max(256);
@@ -110,7 +114,7 @@ export class Applications {
     routes.post('/', async (context) => {
       context.var.caller.require('Application.ReadWrite.OwnedBy', 'Application.ReadWrite.All');
       const body = await bodyOf(context.req.raw, applicationBody);
-      const application = this.#create(body, context.var.caller.principal);
+      const application = this.#create(body, context.var.caller);
       return entity(new URL(context.req.url), 'applications', this.#show(application), 201);
     });
     routes.get('/:key', (context) => {
@@ -129,7 +133,7 @@ export class Applications {
       if (uniqueName !== undefined && isUpsert && !this.#objects.findApplication({ uniqueName })) {
         caller.require('Application.ReadWrite.OwnedBy', 'Application.ReadWrite.All');
         const body = await bodyOf(context.req.raw, applicationBody);
-        const application = this.#create({ ...body, uniqueName }, caller.principal);
+        const application = this.#create({ ...body, uniqueName }, caller);
         return entity(new URL(context.req.url), 'applications', this.#show(application), 201);
       }
       const application = this.#get(key);
@@ -139,6 +143,7 @@ export class Applications {
         throw badRequest('Property uniqueName is read-only and cannot be set.');
       }
       this.#put({ ...application, properties: merge(application.properties, changes) });
+      caller.did('Update application', targetOf(application));
       return context.body(null, 204);
     });
     routes.delete('/:key', (context) => {
@@ -152,6 +157,7 @@ export class Applications {
           this.#objects.removeGrantsOf(principal.id);
         }
       }
+      context.var.caller.did('Delete application', targetOf(application));
       return context.body(null, 204);
     });
     this.#addPasswordRoutes(routes);
@@ -197,12 +203,14 @@ export class Applications {
           this.#objects.servicePrincipals.set(principal.id, restored);
         }
       }
+      context.var.caller.did('Restore application', targetOf(application));
       return entity(new URL(context.req.url), 'directoryObjects', this.#show(application));
     });
     routes.delete('/:id', (context) => {
       const application = find(context.req.param('id'));
       context.var.caller.requireOwnership(application);
       this.#objects.applications.delete(application.id);
+      context.var.caller.did('Hard Delete application', targetOf(application));
       return context.body(null, 204);
     });
     return routes;
@@ -234,6 +242,7 @@ export class Applications {
         createdAt: now,
       };
       this.#put({ ...application, passwordCredentials: [...application.passwordCredentials, credential] });
+      context.var.caller.did(PASSWORDS_CHANGED, targetOf(application));
       return context.json({
         '@odata.context': 'https://graph.microsoft.com/v1.0/$metadata#microsoft.graph.passwordCredential',
         ...showCredential(credential),
@@ -254,6 +263,7 @@ export class Applications {
         });
       }
       this.#put({ ...application, passwordCredentials: kept });
+      context.var.caller.did(PASSWORDS_CHANGED, targetOf(application));
       return context.body(null, 204);
     });
   }
@@ -282,6 +292,7 @@ export class Applications {
         );
       }
       this.#put({ ...application, ownerIds: [...application.ownerIds, id] });
+      context.var.caller.did('Add owner to application', targetOf(application));
       return context.body(null, 204);
     });
     routes.delete('/:key/owners/:owner/$ref', (context) => {
@@ -290,11 +301,12 @@ export class Applications {
       const owner = context.req.param('owner');
       if (!application.ownerIds.includes(owner)) throw notFound(owner);
       this.#put({ ...application, ownerIds: application.ownerIds.filter((id) => id !== owner) });
+      context.var.caller.did('Remove owner from application', targetOf(application));
       return context.body(null, 204);
     });
   }
 
-  #create(body: z.infer<typeof applicationBody>, creator: { id: string; kind: string }): Application {
+  #create(body: z.infer<typeof applicationBody>, creator: GraphCaller): Application {
     const { 'owners@odata.bind': _, ...properties } = body;
     if (properties.uniqueName != null) this.#refuseTakenName(properties.uniqueName);
     const application: Application = {
@@ -304,9 +316,10 @@ export class Applications {
       properties: properties,
       passwordCredentials: [],
       // Only an application becomes the owner of what it makes by application permission.
-      ownerIds: [creator.id],
+      ownerIds: [creator.principal.id],
     };
     this.#put(application);
+    creator.did('Add application', targetOf(application));
     return application;
   }
 
@@ -382,6 +395,12 @@ export class Applications {
     };
   }
 }
+
+const targetOf = ({ id, properties }: Application): AuditTarget => ({
+  id,
+  type: 'Application',
+  displayName: String(properties['displayName']),
+});
 
 /** A complex property is merged one level deep, a list is replaced: how Graph's PATCH treats `web` and `tags`. */
 function merge(

@@ -1,14 +1,17 @@
 /** Who calls Graph and what it may do: the application permissions granted to it, or an administrator's everything. */
 import type { Principal } from '../neighbours.ts';
+import type { AuditTarget, DirectoryAudits } from './directory-audits.ts';
 import { GraphError } from './request.ts';
 import type { TenantObjects } from './tenant-objects.ts';
 
 export class GraphCaller {
   readonly principal: Principal;
   readonly #permissions: readonly string[];
+  readonly #audits: DirectoryAudits;
 
-  constructor(principal: Principal, objects: TenantObjects) {
+  constructor(principal: Principal, objects: TenantObjects, audits: DirectoryAudits) {
     this.principal = principal;
+    this.#audits = audits;
     this.#permissions = objects.servicePrincipals.get(principal.id)?.graphPermissions ?? [];
   }
 
@@ -34,6 +37,11 @@ export class GraphCaller {
       'Application.ReadWrite.All',
       'Directory.Read.All',
     );
+  }
+
+  /** For the directory's audit log, once it is done. */
+  did(activity: string, ...targets: readonly AuditTarget[]): void {
+    this.#audits.note(this.principal, activity, targets);
   }
 
   #hasAny(permissions: readonly string[]): boolean {

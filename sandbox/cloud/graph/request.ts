@@ -126,7 +126,7 @@ function selected(item: Shown, select: readonly string[] | undefined): Shown {
   return select ? Object.fromEntries(Object.entries(item).filter(([name]) => select.includes(name))) : item;
 }
 
-/** The part of OData filters that directory objects support and that is used here: `eq`, `startswith`, `any`, `and`. */
+/** The part of OData filters that is used here: `eq`, `ge` and `le` of times, `startswith`, `any`, `and`. */
 function toTest(filter: string): (item: Shown) => boolean {
   const tests = filter.split(/\s+and\s+/).map((clause): ((item: Shown) => boolean) => {
     const text = clause.trim();
@@ -141,6 +141,24 @@ function toTest(filter: string): (item: Shown) => boolean {
         String(property(item, starts[1]) ?? '')
           .toLowerCase()
           .startsWith(literal(starts[2]).toLowerCase());
+    }
+    const time = /^(\w+)\s+(ge|le)\s+(\d{4}-\d\d-\d\dT\S+)$/.exec(text);
+    if (time) {
+      const limit = Date.parse(time[3] ?? '');
+      return (item) => {
+        const found = Date.parse(String(property(item, time[1])));
+        return time[2] === 'ge' ? found >= limit : found <= limit;
+      };
+    }
+    const inner = /^(\w+)\/any\((\w+):\s*\2\/(\w+)\s+eq\s+'((?:[^']|'')*)'\)$/.exec(text);
+    if (inner) {
+      return (item) => {
+        const values = property(item, inner[1]);
+        return (
+          Array.isArray(values) &&
+          values.some((value: Shown) => sameText(property(value, inner[3]), literal(inner[4])))
+        );
+      };
     }
     const any = /^(\w+)\/any\((\w+):\s*\2\s+eq\s+'((?:[^']|'')*)'\)$/.exec(text);
     if (any) {

@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
 import { z } from 'zod';
 import type { World } from '../world.ts';
+import type { AuditTarget } from './directory-audits.ts';
 import type { GraphEnv } from './graph-env.ts';
 import { badRequest, bodyOf, collection, entity, GraphError, notFound } from './request.ts';
 import {
@@ -103,6 +104,7 @@ export class ServicePrincipals {
         graphPermissions: [],
       };
       this.#objects.servicePrincipals.set(principal.id, principal);
+      caller.did('Add service principal', targetOf(principal));
       return entity(new URL(context.req.url), 'servicePrincipals', this.#show(principal), 201);
     });
     routes.get('/:key', (context) => {
@@ -121,6 +123,7 @@ export class ServicePrincipals {
         ...principal,
         properties: { ...principal.properties, ...changes },
       });
+      context.var.caller.did('Update service principal', targetOf(principal));
       return context.body(null, 204);
     });
     routes.delete('/:key', (context) => {
@@ -128,6 +131,7 @@ export class ServicePrincipals {
       context.var.caller.requireOwnership(principal);
       this.#objects.servicePrincipals.set(principal.id, { ...principal, deletedAt: this.#world.clock.now() });
       this.#objects.removeGrantsOf(principal.id);
+      context.var.caller.did('Remove service principal', targetOf(principal));
       return context.body(null, 204);
     });
     routes.get('/:key/owners', (context) => {
@@ -194,6 +198,7 @@ export class ServicePrincipals {
         createdAt: this.#world.clock.now(),
       };
       this.#objects.grants.set(grant.id, grant);
+      context.var.caller.did('Add delegated permission grant', ...this.#targetsOf(grant));
       return entity(new URL(context.req.url), 'oauth2PermissionGrants', showGrant(grant), 201);
     });
     routes.get('/:id', (context) => {
@@ -207,11 +212,14 @@ export class ServicePrincipals {
       const { scope } = await bodyOf(context.req.raw, z.strictObject({ scope: z.string() }));
       refuseUnknownScopes(grant.resourceId, scope);
       this.#objects.grants.set(grant.id, { ...grant, scope });
+      context.var.caller.did('Add delegated permission grant', ...this.#targetsOf(grant));
       return context.body(null, 204);
     });
     routes.delete('/:id', (context) => {
       context.var.caller.require(...write);
-      this.#objects.grants.delete(this.#getGrant(context.req.param('id')).id);
+      const grant = this.#getGrant(context.req.param('id'));
+      this.#objects.grants.delete(grant.id);
+      context.var.caller.did('Remove delegated permission grant', ...this.#targetsOf(grant));
       return context.body(null, 204);
     });
     return routes;
@@ -228,6 +236,14 @@ export class ServicePrincipals {
     const grant = this.#objects.grants.get(id);
     if (!grant || !this.#objects.isReplicated(grant)) throw notFound(id);
     return grant;
+  }
+
+  /** What is granted belongs to the resource; to whom it is granted comes after it. */
+  #targetsOf({ resourceId, clientId }: PermissionGrant): readonly AuditTarget[] {
+    return [resourceId, clientId].flatMap((id) => {
+      const principal = this.#objects.servicePrincipals.get(id);
+      return principal ? [targetOf(principal)] : [];
+    });
   }
 
   #get(key: string): ServicePrincipal {
@@ -259,6 +275,12 @@ export class ServicePrincipals {
     };
   }
 }
+
+const targetOf = ({ id, properties }: ServicePrincipal): AuditTarget => ({
+  id,
+  type: 'ServicePrincipal',
+  displayName: String(properties['displayName']),
+});
 
 function showGrant(grant: PermissionGrant): Record<string, unknown> {
   const { id, clientId, consentType, principalId, resourceId, scope } = grant;

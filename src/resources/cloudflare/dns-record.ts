@@ -61,7 +61,7 @@ export const dnsRecord = defineResource({
     const [found] = records;
     if (!found) return { state: 'absent' };
     const wrong = differences(wishOf(scope, deps.tunnel.id), found);
-    const outputs = { hostName };
+    const outputs = { hostName, id: found.id };
     return wrong.length === 0
       ? { state: 'ready', outputs }
       : { state: 'drifted', outputs, differences: wrong };

@@ -106,12 +106,17 @@ export interface PodsOfDeployment {
 export const isOver = ({ status }: Pick<Pod, 'status'>): boolean =>
   status.phase === 'Failed' || status.phase === 'Succeeded';
 
+/** Where a Deployment's pods are, and by which labels. */
+export function selectionOf(deployment: KubernetesObject): { namespace: string; labels: string } {
+  const { metadata, spec } = workloadSchema.parse(deployment);
+  const labels = Object.entries(spec.selector.matchLabels).map(([key, value]) => `${key}=${value}`);
+  return { namespace: metadata.namespace, labels: labels.join(',') };
+}
+
 /** Pods that have not ended and are not on their way out, newest first. */
 export async function podsOf(api: KubernetesApi, deployment: KubernetesObject): Promise<PodsOfDeployment> {
-  const { metadata, spec } = workloadSchema.parse(deployment);
-  const { namespace, uid } = metadata;
-  const selector = Object.entries(spec.selector.matchLabels).map(([key, value]) => `${key}=${value}`);
-  const labels = { labels: selector.join(',') };
+  const { uid } = workloadSchema.parse(deployment).metadata;
+  const { namespace, ...labels } = selectionOf(deployment);
   const [sets, listed] = await Promise.all([
     api.list({ apiVersion: 'apps/v1', kind: 'ReplicaSet', namespace }, labels),
     api.list({ apiVersion: 'v1', kind: 'Pod', namespace }, labels),

@@ -20,6 +20,14 @@ import { workloadReadiness } from '../kinds/workload.ts';
 import type { Scope } from '../scope.ts';
 import { defineResource } from '../scope.ts';
 
+/** The operators, each by the image it runs. */
+export const operatorImages = {
+  'external-secrets': /(^|\/)external-secrets(:|@|$)/,
+  reloader: /(^|\/)reloader(:|@|$)/,
+} as const;
+export type Operator = keyof typeof operatorImages;
+export const operators = Object.keys(operatorImages) as Operator[];
+
 /** Newest first; v1beta1 is served by operators before 0.17 only: https://external-secrets.io/latest/introduction/stability-support/ */
 const externalSecretsApis = ['external-secrets.io/v1', 'external-secrets.io/v1beta1'] as const;
 /** Where no cluster is at hand to ask. */
@@ -29,7 +37,7 @@ export interface Addon {
   readonly title: string;
   readonly mode: 'install' | 'expect';
   /** Of Helm's release and its namespace. */
-  readonly name: string;
+  readonly name: Operator;
   readonly image: RegExp;
   readonly command: string;
 }
@@ -53,7 +61,7 @@ export function addonsOf(spec: Scope['spec']): readonly Addon[] {
       title: 'External Secrets',
       mode: spec.addons.externalSecrets,
       name: 'external-secrets',
-      image: /(^|\/)external-secrets(:|@|$)/,
+      image: operatorImages['external-secrets'],
       command:
         'helm upgrade --install external-secrets external-secrets --repo https://charts.external-secrets.io' +
         ' --version 2.9.0 --namespace external-secrets --create-namespace --set installCRDs=true' +
@@ -68,7 +76,7 @@ const reloader = (spec: Scope['spec']): Addon => ({
   title: 'Reloader',
   mode: spec.addons.reloader,
   name: 'reloader',
-  image: /(^|\/)reloader(:|@|$)/,
+  image: operatorImages.reloader,
   // With `annotations` it writes to a pod template's annotations instead of making up environment variables.
   command:
     'helm upgrade --install reloader reloader --repo https://stakater.github.io/stakater-charts' +

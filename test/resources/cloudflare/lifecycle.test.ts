@@ -149,7 +149,7 @@ describe('cloudflare', () => {
 
   test('a tunnel stays ours when its DNS record is deleted, and when its configuration is', async () => {
     const made = await everything();
-    await dnsRecord.remove(scope(), { tunnel: made }, { state: 'ready', outputs: { hostName: '' } });
+    await dnsRecord.remove(scope(), { tunnel: made }, { state: 'ready', outputs: { hostName: '', id: '' } });
     expect(await tunnel.observe(scope(), {})).toMatchObject({ state: 'ready' });
     await everything();
     await api.zeroTrust.tunnels.cloudflared.configurations.update(made.id, {
@@ -295,7 +295,11 @@ describe('cloudflare', () => {
     const made = await everything();
     edge.disconnect({ clusterId: 'c', pod: 'p' });
     for (let times = 0; times < 2; times += 1) {
-      await dnsRecord.remove(scope(), { tunnel: made }, { state: 'ready', outputs: { hostName: '' } });
+      await dnsRecord.remove(
+        scope(),
+        { tunnel: made },
+        { state: 'ready', outputs: { hostName: '', id: '' } },
+      );
       await tunnel.remove(scope(), {}, { state: 'ready', outputs: made });
       expect(await tunnel.observe(scope(), {})).toEqual({ state: 'absent' });
       expect(await dnsRecord.observe(scope(), { tunnel: made })).toEqual({ state: 'absent' });

@@ -1,4 +1,4 @@
-import type { Json, People } from './people.ts';
+import { type Json, operatorName, type People } from './people.ts';
 import { at, type Seed } from './seed.ts';
 
 const application = (path: string) => ({ resource: 'entra/application', path }) as const;
@@ -6,10 +6,7 @@ const writes = /^PATCH graph\.microsoft\.com\/v1\.0\/applications\(uniqueName='o
 const scopes = ['User.Read', 'openid', 'email', 'profile', 'offline_access'];
 const home = 'https://open-webui.yourdomain.com/oauth/microsoft/callback';
 
-/**
- * Ten changes in the directory: six are put right, four told. Who made them the directory's audit log would tell, which
- * is not read: nobody is named.
- */
+/** Ten changes in the directory: six are put right, four told. Its audit log tells who made them. */
 export async function entraSeeds({ graph }: People): Promise<readonly Seed[]> {
   const byName = "/applications?$filter=displayName eq 'open-webui-app'";
   const found = at(await graph('GET', byName), 'value', 0);
@@ -42,7 +39,7 @@ export async function entraSeeds({ graph }: People): Promise<readonly Seed[]> {
   const regrant = (scope: string) => async () =>
     graph('PATCH', `/oauth2PermissionGrants/${(await grant()).id}`, { scope });
 
-  return [
+  const seeds: readonly Omit<Seed, 'actor'>[] = [
     {
       what: 'the app registration has another name',
       ...application('displayName'),
@@ -131,4 +128,5 @@ export async function entraSeeds({ graph }: People): Promise<readonly Seed[]> {
       read: read('signInAudience'),
     },
   ];
+  return seeds.map((seed) => ({ ...seed, actor: operatorName }));
 }

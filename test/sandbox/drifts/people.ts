@@ -14,6 +14,8 @@ const PATIENCE = 120_000;
 
 export const { subscriptionId, tenantId } = settings;
 export const operatorName = settings.operator.userPrincipalName;
+/** The same person, as Cloudflare tells with which API token. */
+export const operatorAtCloudflare = `${operatorName} (API token by-hand)`;
 export const group = `/subscriptions/${subscriptionId}/resourceGroups/rg-openwebui`;
 
 export type Json = unknown;
@@ -37,9 +39,7 @@ export async function gatherPeople(sample: Sample): Promise<People> {
   const arm: People['arm'] = async (method, path, body) => (await clouds.arm(path, ask(method, body))).body;
   const graph: People['graph'] = async (method, path, body) =>
     (await clouds.graph(path, ask(method, body))).body;
-  const { value: cloudflareToken } = (
-    await clouds.vault('kv-openwebui-ctl', '/secrets/cloudflare-api-token?api-version=7.5')
-  ).body as { value: string };
+  const cloudflareToken = await clouds.token('https://api.cloudflare.com');
   const pipeline = await pipelineOf(sample, arm, graph);
   const client = new CloudClient(sandbox.endpoints);
   return {

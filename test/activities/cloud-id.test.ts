@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { armIdOf } from '../../src/activities/arm-id.ts';
+import { cloudIdOf } from '../../src/activities/cloud-id.ts';
 import type { Outputs, ResourceKey } from '../../src/graph/resource.ts';
 
 const subscriptionId = '0b1f6471-1bf0-4dda-aec3-cb9272f09590';
@@ -12,9 +12,9 @@ const idOf = (
   path: string,
   outputs: Outputs = {},
   dependencies: Readonly<Partial<Record<ResourceKey, Outputs>>> = {},
-) => armIdOf(key, { path, outputs, dependencies, subscriptionId });
+) => cloudIdOf(key, { path, outputs, dependencies, subscriptionId });
 
-describe('what the activity log calls a thing', () => {
+describe('what the log of its cloud calls a thing', () => {
   test('is the id that its resource tells', () => {
     expect(idOf('azure/postgres-server', 'sku.name', { id: server })).toBe(server);
   });
@@ -60,5 +60,28 @@ describe('what the activity log calls a thing', () => {
     ).toBeUndefined();
     expect(idOf('azure/postgres-server', 'sku.name', { id: 'psql' })).toBeUndefined();
     expect(idOf('kubernetes/ollama', 'spec', { id: server })).toBeUndefined();
+  });
+
+  test('is an object in the directory, and the end of a path at Cloudflare', () => {
+    const known = {
+      'entra/application': { objectId: 'app', clientId: 'client' },
+      'entra/service-principal': { id: 'principal' },
+      'cloudflare/tunnel': { id: 'tunnel' },
+    };
+    expect(idOf('entra/application', 'displayName', { objectId: 'app' })).toBe('app');
+    expect(idOf('entra/service-principal', '', { id: 'principal' })).toBe('principal');
+    expect(idOf('entra/admin-consent', 'scope', {}, known)).toBe('principal');
+    expect(idOf('cloudflare/tunnel', '', { id: 'tunnel' })).toBe('tunnel');
+    expect(idOf('cloudflare/dns-record', 'proxied', { hostName: 'x', id: 'record' })).toBe('record');
+    expect(idOf('cloudflare/ingress', 'ingress', {}, known)).toBe('tunnel/configurations');
+    expect(idOf('cloudflare/ingress', 'ingress')).toBeUndefined();
+  });
+
+  test('is not that of what a vault holds, unless the secret itself is another where it comes from', () => {
+    const known = { 'entra/application': { objectId: 'app' }, 'cloudflare/tunnel': { id: 'tunnel' } };
+    expect(idOf('entra/client-secret', 'passwordCredentials', {}, known)).toBe('app');
+    expect(idOf('entra/client-secret', 'openwebui-client-secret.tags.keyId', {}, known)).toBeUndefined();
+    expect(idOf('cloudflare/tunnel-token', 'cf-tunnel-token.value', {}, known)).toBe('tunnel');
+    expect(idOf('cloudflare/tunnel-token', 'cf-tunnel-token.contentType', {}, known)).toBeUndefined();
   });
 });

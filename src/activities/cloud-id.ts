@@ -1,4 +1,4 @@
-/** By which ARM id the activity log knows what a difference is about, as far as the looks tell; the narrowest there is. */
+/** By which id the log of a cloud knows what a difference is about, as far as the looks tell; the narrowest there is. */
 import type { Outputs, ResourceKey } from '../graph/resource.ts';
 
 type Known = Readonly<Partial<Record<ResourceKey, Outputs>>>;
@@ -27,6 +27,14 @@ const below =
 /** Role assignments lie below what they are about. */
 const roles = (): string => 'providers/Microsoft.Authorization/roleAssignments';
 
+/** An id that another resource told. */
+const of =
+  (key: ResourceKey, field: string, tail = '') =>
+  ({ dependencies }: Where): string | undefined => {
+    const id = text(dependencies[key], field);
+    return id && id + tail;
+  };
+
 /** For those whose outputs hold no `id`. */
 const others: Readonly<Partial<Record<ResourceKey, (where: Where) => string | undefined>>> = {
   'azure/network': ({ outputs }) => text(outputs, 'vnetId'),
@@ -54,10 +62,18 @@ const others: Readonly<Partial<Record<ResourceKey, (where: Where) => string | un
       ? undefined
       : `/subscriptions/${subscriptionId}/resourceGroups/${group}/providers/Microsoft.Compute/virtualMachineScaleSets/${scaleSet}`;
   },
+  'entra/application': ({ outputs }) => text(outputs, 'objectId'),
+  'entra/client-secret': (where) =>
+    where.path === 'passwordCredentials' ? of('entra/application', 'objectId')(where) : undefined,
+  'entra/admin-consent': of('entra/service-principal', 'id'),
+  'cloudflare/ingress': of('cloudflare/tunnel', 'id', '/configurations'),
+  'cloudflare/tunnel-token': (where) =>
+    where.path.endsWith('.value') ? of('cloudflare/tunnel', 'id')(where) : undefined,
 };
 
-export function armIdOf(key: ResourceKey, where: Where): string | undefined {
-  if (!key.startsWith('azure/')) return undefined;
+/** In Azure that of ARM, in the directory an object's, at Cloudflare how its path ends; what is in a cluster has none. */
+export function cloudIdOf(key: ResourceKey, where: Where): string | undefined {
+  if (key.startsWith('kubernetes/')) return undefined;
   const id = text(where.outputs, 'id') ?? others[key]?.(where);
-  return id?.startsWith('/subscriptions/') ? id : undefined;
+  return key.startsWith('azure/') && !id?.startsWith('/subscriptions/') ? undefined : id;
 }
