@@ -70,7 +70,7 @@ const errands: Readonly<Record<string, (errand: Errand) => Promise<readonly stri
       `${registry.name}.azurecr.io/${followed.repository}:${wanted} is now ${digest}.`,
       isBad
         ? 'To watch: it is rolled out, it crashes, the image before is put back, and this digest is never tried again.'
-        : 'To watch: it is deployed by its digest, with one replica first for the database, then the rest.',
+        : 'To watch: it is deployed by its digest: one new pod beside those that serve, then the rest.',
     ];
   },
   'stop-database': async ({ operator, name }) => {

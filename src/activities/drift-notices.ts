@@ -1,4 +1,5 @@
 /** What people are told about differences that are left alone. */
+import { hasNoWayBack } from '../graph/drift-defaults.ts';
 import type { Treatment, Verdict } from '../graph/drift-policy.ts';
 import type { Notice } from '../graph/finding.ts';
 import type { ResourceKey } from '../graph/resource.ts';
@@ -28,6 +29,8 @@ export function noticesOf(
     const paths = those.map(({ difference }) => difference.path).join(', ');
     const who = [...new Set(those.flatMap(({ difference }) => difference.by?.name ?? []))];
     const isPaused = treatment === 'paused';
+    const isForward = those.every(({ difference }) => hasNoWayBack(key, difference));
+    const accept = `POST /api/deployments/${deployment}/accept`;
     return [
       {
         id,
@@ -37,8 +40,10 @@ export function noticesOf(
         breaks: 'What the spec says of it does not hold.',
         remedy: isPaused
           ? `Resume: POST /api/deployments/${deployment}/resume`
-          : `Put it right with the call below, or take it into the spec: POST /api/deployments/${deployment}/accept`,
-        repair: `POST /api/deployments/${deployment}/repair?resources=${key}`,
+          : isForward
+            ? `It does not go back to an older version. Take it into the spec: ${accept}`
+            : `Put it right with the call below, or take it into the spec: ${accept}`,
+        ...(isForward ? {} : { repair: `POST /api/deployments/${deployment}/repair?resources=${key}` }),
       },
     ];
   });

@@ -27,14 +27,14 @@ export const recordSteps =
         readyAt,
         seenAt,
         differed: _,
-        held: __,
+        held = [],
         notices = [],
         ...step
       }: StepProgress): StepRecord => {
         const resource = wanted.find(({ key }) => key === step.key);
         const last = earlier.find(({ key }) => key === step.key);
         const before = last?.findings ?? [];
-        const failed = step.state === 'failed' && step.failure ? [asNotice(step, resource)] : [];
+        const failed = step.state === 'failed' && step.failure ? [asNotice(deployment, step, resource)] : [];
         const findings = isUndecided(step)
           ? before
           : [...failed, ...notices].map((notice) => sinceWhen(step.key, notice, before));
@@ -48,6 +48,7 @@ export const recordSteps =
           title: resource?.title ?? step.key,
           ordinal: wanted.findIndex(({ key }) => key === step.key),
           waitsFor: waitsFor.get(step.key) ?? [],
+          ...(held.length > 0 ? { reason: notices.map(({ what }) => what).join(' ') } : {}),
           ...(findings.length > 0 ? { findings } : {}),
           ...(startedAt === undefined ? {} : { startedAt: isoTime(startedAt) }),
           ...(readyAt === undefined ? {} : { readyAt: isoTime(readyAt) }),
@@ -100,13 +101,17 @@ function sinceWhen(resource: ResourceKey, notice: Notice, before: readonly Findi
 }
 
 /** What a resource failed with, as a finding. */
-function asNotice({ key, failure }: StepProgress, resource: StackResource | undefined): Notice {
+function asNotice(
+  deployment: string,
+  { key, failure }: StepProgress,
+  resource: StackResource | undefined,
+): Notice {
   return {
     id: failure?.code ?? 'failed',
     severity: 'error',
     what: `${resource?.title ?? key}: ${failure?.message ?? 'failed'}`,
     evidence: failure?.code ?? '',
     breaks: 'it is not as asked, and what depends on it is not looked after',
-    remedy: 'put right what is said here; the next regular look goes on by itself, a PUT of the spec at once',
+    remedy: `Put right what is said here. The next regular look then goes on; at once: POST /api/deployments/${deployment}/repair`,
   };
 }

@@ -4,7 +4,9 @@
  */
 import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions';
 import type { z } from 'zod';
+import { type Problem, problem } from '../spec/problem.ts';
 import { type ReadBody, readBody } from '../spec/read-body.ts';
+import { schemaProblems } from '../spec/schema-problems.ts';
 import { bodyProblems, refuse } from './problem.ts';
 
 /** A request that says nothing of its body may still come with one: an empty one, in pieces. */
@@ -31,19 +33,20 @@ export async function askedBody<T>(
   schema: z.ZodType<T>,
   { isOptional = false, list }: { readonly isOptional?: boolean; readonly list?: string } = {},
 ): Promise<AskedBody<T>> {
+  const invalid = (errors: readonly Problem[]): AskedBody<T> => ({
+    ok: false,
+    refusal: refuse(request, context, 'invalid-request', { detail: 'Nothing was changed.', errors }),
+  });
   const body = await bodyOf(request, isOptional, list);
+  if (!body.ok && body.reason === 'empty' && list !== undefined) {
+    return invalid([problem(list, `is missing: say it as ?${list}=… or in the body`)]);
+  }
   if (!body.ok) {
     const refusal = refuse(request, context, bodyProblems[body.reason], { detail: `${body.message}.` });
     return { ok: false, refusal };
   }
   const parsed = schema.safeParse(body.value);
   if (parsed.success) return { ok: true, value: parsed.data };
-  const errors = parsed.error.issues.map(({ path, message }) => ({
-    field: path.join('.') || 'body',
-    message,
-  }));
-  return {
-    ok: false,
-    refusal: refuse(request, context, 'invalid-request', { detail: 'Nothing was changed.', errors }),
-  };
+  const problems = schemaProblems(parsed.error.issues, body.value, 'this request');
+  return invalid(problems.map(({ field, message }) => problem(field || 'body', message)));
 }

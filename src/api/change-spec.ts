@@ -4,7 +4,7 @@
  */
 import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions';
 import { parseSpec } from '../spec/parse-spec.ts';
-import type { Problem } from '../spec/problem.ts';
+import { type Problem, problem } from '../spec/problem.ts';
 import type { DeploymentSpec, DeploymentSpecInput } from '../spec/spec.ts';
 import { obstacleTo } from '../store/admission.ts';
 import { ConflictError, type DeploymentRecord, type Store } from '../store/store.ts';
@@ -12,6 +12,7 @@ import { findDeployment } from './find-deployment.ts';
 import { noSuchDeployment } from './on-deployment.ts';
 import { preconditionHolds, preconditionOf } from './precondition.ts';
 import { type ProblemDetails, type ProblemKind, refuse } from './problem.ts';
+import { isResourceKey } from './resource-keys.ts';
 import type { ApiDependencies } from './respond.ts';
 
 export type SpecChange =
@@ -50,12 +51,15 @@ export async function replaceSpec(
 
 /**
  * The spec with some fields changed, and the field of the request that changes it; or what is wrong with the wish.
- * `defaulted` is the spec with every default.
+ * `defaulted` is the spec with every default. `fields` says by which field of the request one of the spec is meant, so that
+ * what is wrong with it is told in the words of the request.
  */
 export type Edit = (
   given: DeploymentSpecInput,
   defaulted: DeploymentSpec,
-) => { readonly spec: unknown; readonly of?: string } | { readonly errors: readonly Problem[] };
+) =>
+  | { readonly spec: unknown; readonly of?: string; readonly fields?: Readonly<Record<string, string>> }
+  | { readonly errors: readonly Problem[] };
 
 /** Some fields of the spec of a deployment that is there; what others change at the same moment stays changed. */
 export async function changeSpec(
@@ -85,7 +89,7 @@ export async function changeSpec(
     if ('errors' in edited) {
       return refusal('invalid-request', { detail: 'Nothing was changed.', errors: edited.errors });
     }
-    const checked = await check(store, request, context, found.name, edited.spec, edited.of);
+    const checked = await check(store, request, context, found.name, edited.spec, edited);
     if (!checked.ok) return checked;
     const at = now();
     try {
@@ -98,19 +102,39 @@ export async function changeSpec(
   return refusal('changed-meanwhile', { detail: 'Nothing was written: others keep changing the spec.' });
 }
 
+/** The spec alone cannot know: it says nothing of how its wishes are made true. */
+const unknownResources = ({ drift }: DeploymentSpec): readonly Problem[] =>
+  drift.rules.flatMap(({ resource }, index) =>
+    isResourceKey(resource)
+      ? []
+      : [
+          problem(
+            `drift.rules[${index}].resource`,
+            'must be the key of a resource, such as azure/postgres-server',
+          ),
+        ],
+  );
+
 async function check(
   store: Store,
   request: HttpRequest,
   context: InvocationContext,
   name: string,
   input: unknown,
-  of?: string,
+  { of, fields = {} }: { readonly of?: string; readonly fields?: Readonly<Record<string, string>> } = {},
 ): Promise<Checked> {
   const parsed = parseSpec(name, input);
   if (!parsed.ok) {
+    const isOfRequest = parsed.problems.every(({ field }) => Object.hasOwn(fields, field));
+    const kind = isOfRequest ? 'invalid-request' : 'invalid-spec';
     const detail = 'Every field that is at fault is named in errors.';
-    const errors = parsed.problems;
-    return { ok: false, refusal: refuse(request, context, 'invalid-spec', { detail, errors }) };
+    const errors = parsed.problems.map(({ field, message }) => ({ field: fields[field] ?? field, message }));
+    return { ok: false, refusal: refuse(request, context, kind, { detail, errors }) };
+  }
+  const unknown = unknownResources(parsed.spec);
+  if (unknown.length > 0) {
+    const detail = 'A rule about what does not exist would never apply.';
+    return { ok: false, refusal: refuse(request, context, 'invalid-spec', { detail, errors: unknown }) };
   }
   const obstacle = await obstacleTo(store, name, parsed);
   if (obstacle?.kind === 'too-large') {

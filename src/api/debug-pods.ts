@@ -57,7 +57,8 @@ export const deleteDebugPod = (dependencies: ApiDependencies): HttpHandler =>
     const kind = z.enum(debugPodKinds).safeParse(request.params['kind']).data;
     const time = now();
     if (kind === undefined || !activeDebugPods(found.wishes, time).some((pod) => pod.kind === kind)) {
-      return refuse(request, context, 'not-found', { detail: 'Nobody has asked for such a debug pod here.' });
+      const detail = `There is no such debug pod here; kinds are ${debugPodKinds.join(' and ')}.`;
+      return refuse(request, context, 'not-found', { detail });
     }
     const record = await store.changeDeployment(found.name, ({ wishes }) => ({
       wishes: { ...wishes, debugPods: wishes.debugPods.filter((pod) => pod.kind !== kind) },

@@ -6,6 +6,7 @@
 import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions';
 import type { Look, OperationKind } from '../graph/request.ts';
 import type { DeploymentRecord } from '../store/store.ts';
+import { activePauses } from './active-pauses.ts';
 import { newOperationId } from './operation-id.ts';
 import { refuse } from './problem.ts';
 import { type ApiDependencies, deploymentUrl, operationUrl, respond } from './respond.ts';
@@ -53,11 +54,13 @@ export async function enterOperation(
       },
     });
   }
-  return accepted(request, record, operation.id);
+  return accepted(request, record, operation.id, now);
 }
 
-function accepted(request: HttpRequest, record: DeploymentRecord, id: string): HttpResponseInit {
+function accepted(request: HttpRequest, record: DeploymentRecord, id: string, now: Date): HttpResponseInit {
   const url = operationUrl(request, id);
+  // What is asked for meanwhile is looked at, and made when they are over.
+  const pauses = activePauses(record.pauses, now);
   return respond(
     202,
     {
@@ -69,6 +72,7 @@ function accepted(request: HttpRequest, record: DeploymentRecord, id: string): H
         updatedAt: record.updatedAt,
         url: deploymentUrl(request, record.name),
       },
+      ...(pauses.length > 0 ? { pauses } : {}),
     },
     { 'operation-location': url, 'retry-after': RETRY_AFTER_SECONDS, etag: record.etag },
   );

@@ -1,11 +1,11 @@
 /** GET /api/deployments/{name}: the spec as given, and what was seen of the stack when it was last looked at. */
 import type { HttpHandler } from '@azure/functions';
 import type { Finding, Severity } from '../graph/finding.ts';
+import { activePauses } from './active-pauses.ts';
 import { activeDebugPods } from './debug-pods.ts';
 import { healthInShort, loadHealth } from './deployment-health.ts';
 import { loadDeployment } from './deployment-state.ts';
 import { onDeployment } from './on-deployment.ts';
-import { activePauses } from './post-pause.ts';
 import { deploymentUrl, type HealthReading, operationUrl, respond } from './respond.ts';
 
 /** Its ETag is that of the spec, for If-Match: the rest of the answer changes without anybody's doing. */

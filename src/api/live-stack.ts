@@ -41,6 +41,10 @@ export async function atCloud(
   } catch (error) {
     const { code, message } = toFailure(error);
     if (code === 'UnexpectedError') throw error;
+    if (code === 'InvalidSpec') {
+      const detail = 'The stored spec is not valid by the rules of today: PUT it anew.';
+      return refuse(request, context, 'invalid-spec', { detail });
+    }
     return refuse(request, context, 'not-answered', { detail: `${code}: ${message}` });
   }
 }

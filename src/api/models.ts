@@ -50,11 +50,15 @@ export const postModels = (dependencies: ApiDependencies): HttpHandler =>
     if (!body.ok) return body.refusal;
     const { model } = body.value;
     const name = request.params['name'] ?? '';
-    const change = await changeSpec(dependencies, request, context, name, (given) => ({
-      spec: withModels(given, (models) =>
-        models.some((one) => isSameModel(one, model)) ? models : [...models, model],
-      ),
-    }));
+    const change = await changeSpec(dependencies, request, context, name, (given, { ollama }) =>
+      ollama.externalUrl === undefined
+        ? {
+            spec: withModels(given, (models) =>
+              models.some((one) => isSameModel(one, model)) ? models : [...models, model],
+            ),
+          }
+        : { errors: [problem('model', 'cannot be pulled: Ollama runs elsewhere (ollama.externalUrl)')] },
+    );
     if (!change.ok) return change.refusal;
     const record = await dependencies.store.changeDeployment(name, ({ wishes }) => ({
       wishes: {

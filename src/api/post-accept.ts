@@ -28,7 +28,7 @@ export const postAccept = (dependencies: ApiDependencies): HttpHandler =>
     if (!body.ok) return body.refusal;
     const open = (await store.drift.list(found.name)).filter(isUnsettled);
     const named = body.value.differences.map(({ resource, path }, index) => ({
-      field: `differences.${index}`,
+      field: `differences[${index}]`,
       resource,
       record: open.find((drift) => drift.resource === resource && drift.path === path),
     }));

@@ -7,6 +7,7 @@ import type { HttpHandler } from '@azure/functions';
 import { z } from 'zod';
 import type { ResourceKey } from '../graph/resource.ts';
 import type { Pause } from '../store/store.ts';
+import { activePauses } from './active-pauses.ts';
 import { askedBody } from './asked-body.ts';
 import { enterOperation } from './enter-operation.ts';
 import { onDeployment } from './on-deployment.ts';
@@ -95,7 +96,7 @@ export const postResume = (dependencies: ApiDependencies): HttpHandler =>
     if (unknown.length > 0) {
       const errors = unknown.map((key) => ({
         field: 'resources',
-        message: `${key} is not paused by itself`,
+        message: `${key} is not paused on its own; to end the pause of the whole deployment leave resources out`,
       }));
       return refuse(request, context, 'invalid-request', { detail: 'Nothing was changed.', errors });
     }
@@ -109,7 +110,3 @@ export const postResume = (dependencies: ApiDependencies): HttpHandler =>
       now: time,
     });
   });
-
-/** Those that have not ended. */
-export const activePauses = (pauses: readonly Pause[], now: Date): readonly Pause[] =>
-  pauses.filter(({ until }) => Date.parse(until) > now.getTime());

@@ -35,6 +35,7 @@ export const postResize = (dependencies: ApiDependencies): HttpHandler =>
           ...(shareGiB === undefined ? {} : { storage: { ...given.storage, quotaGiB: shareGiB } }),
           ...(ollamaGiB === undefined ? {} : { ollama: { ...given.ollama, storageGiB: ollamaGiB } }),
         },
+        fields: { 'storage.quotaGiB': 'shareGiB', 'ollama.storageGiB': 'ollamaGiB' },
       };
     });
     if (!change.ok) return change.refusal;

@@ -17,6 +17,7 @@ export const postScale = (dependencies: ApiDependencies): HttpHandler =>
     const name = request.params['name'] ?? '';
     const change = await changeSpec(dependencies, request, context, name, (given) => ({
       spec: { ...given, webui: { ...given.webui, replicas } },
+      fields: { 'webui.replicas': 'replicas' },
     }));
     if (!change.ok) return change.refusal;
     const { record, at: now } = change;

@@ -1,6 +1,6 @@
 /**
- * Refusals as RFC 9457 problem details. Each kind has a page of documentation of the same name; the text for people
- * may change, the kind does not.
+ * Refusals as RFC 9457 problem details. The kind, at the end of `type`, is a name that stays; the text for people may
+ * change.
  */
 import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions';
 import type { Problem as FieldProblem } from '../spec/problem.ts';

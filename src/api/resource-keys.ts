@@ -5,8 +5,11 @@ import { stack } from '../resources/index.ts';
 
 const keys: ReadonlySet<string> = new Set(stack.map(({ key }) => key));
 
+export const isResourceKey = (value: unknown): value is ResourceKey =>
+  typeof value === 'string' && keys.has(value);
+
 export const resourceKey = z.custom<ResourceKey>(
-  (value) => typeof value === 'string' && keys.has(value),
+  isResourceKey,
   'must be the key of a resource, such as azure/postgres-server',
 );
 export const resourceKeys = z

@@ -2,7 +2,7 @@
 import type { Cause } from '../graph/request.ts';
 import type { ResourceKey } from '../graph/resource.ts';
 import type { FindingChange } from '../notifications/change.ts';
-import type { DriftRecord } from '../store/drift.ts';
+import type { DriftRecord, DriftState } from '../store/drift.ts';
 import type { EventRecord } from '../store/inbox.ts';
 import type { OperationSummary } from '../store/store.ts';
 
@@ -84,9 +84,19 @@ function ofDrift({
   const entry = { kind: 'drift', resource, ...(operationId === undefined ? {} : { operationId }) } as const;
   return [
     { ...entry, at: since, what: path === '' ? `It was removed${who}.` : `${field} was changed${who}.` },
-    ...(settledAt === undefined ? [] : [{ ...entry, at: settledAt, what: `${field}: ${state}.` }]),
+    ...(settledAt === undefined ? [] : [{ ...entry, at: settledAt, what: `${field} ${ends[state]}.` }]),
   ];
 }
+
+const ends: Readonly<Record<DriftState, string>> = {
+  open: 'is being put right',
+  repaired: 'was put right',
+  reported: 'was left as it was',
+  adopted: 'was taken into the spec',
+  fought: 'was left as it was, since it was changed back each time',
+  paused: 'was left as it was, since automation was paused',
+  gone: 'is as asked again, without our doing',
+};
 
 const ofFinding = ({ at, change, finding: { resource, what }, causedBy }: FindingChange): TimelineEntry => ({
   at,

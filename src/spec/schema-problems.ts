@@ -73,12 +73,16 @@ function messageOf(issue: Issue, given: unknown): string {
   }
 }
 
-/** All problems at once, in the order of the schema's fields; `input` is what was checked. */
-export function schemaProblems(issues: readonly Issue[], input: unknown): readonly Problem[] {
+/** All problems at once, in the order of the schema's fields; `input` is what was checked, `what` its name for people. */
+export function schemaProblems(
+  issues: readonly Issue[],
+  input: unknown,
+  what = 'the spec',
+): readonly Problem[] {
   return issues.flatMap((issue) => {
     if (issue.code === 'unrecognized_keys') {
       const unknown = issue.keys.filter((key) => key !== '__proto__');
-      return unknown.map((key) => problem(fieldOf([...issue.path, key]), 'is not a field of the spec'));
+      return unknown.map((key) => problem(fieldOf([...issue.path, key]), `is not a field of ${what}`));
     }
     return [problem(fieldOf(issue.path), messageOf(issue, valueAt(input, issue.path)))];
   });

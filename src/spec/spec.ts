@@ -498,13 +498,15 @@ export const deploymentSpecSchema = z.strictObject({
             resource: named(
               /^(azure|entra|cloudflare|kubernetes)\/[a-z0-9-]+$/,
               'must be the key of a resource, such as azure/postgres-server',
-            ).describe('Key of the resource the rule is about.'),
+            ).describe('Key of the resource, as `resources[].key` of GET /api/deployments/{name} tells it.'),
             path: z
               .string()
               .min(1)
               .max(300)
               .optional()
-              .describe('Field, as a difference names it, and everything below it; all fields when absent.'),
+              .describe(
+                'Field, as `path` of GET …/drift tells it, such as `shareQuota`, and everything below it; all fields when absent.',
+              ),
             policy: z
               .enum(['repair', 'report', 'adopt'])
               .describe('repair: put right. report: tell, and leave. adopt: take into this spec.'),
@@ -512,11 +514,16 @@ export const deploymentSpecSchema = z.strictObject({
         )
         .max(100)
         .default([])
-        .describe('The first rule that applies decides; where none does, what can be put right is.'),
+        .describe(
+          'The first rule that applies decides. Where none does, a change is put right, but for a deleted server, database, account or share, a larger quota and a newer version, which are only reported.',
+        ),
     })
     .prefault({})
     .describe('What becomes of changes that somebody else made.'),
-  deletionProtection: z.boolean().default(true).describe('Refuses removal of the deployment while it is on.'),
+  deletionProtection: z
+    .boolean()
+    .default(true)
+    .describe('Refuses removal of the deployment while it is on. There is no call that removes one yet.'),
 });
 
 /** A spec with every default filled in. */

@@ -76,7 +76,7 @@ export interface StepRecord {
   readonly state: 'pending' | 'waiting' | 'ready' | 'failed' | 'blocked';
   /** What this operation did to it so far; completes the sentence "the resource has been …". */
   readonly did: 'nothing' | 'created' | 'repaired';
-  /** What is being waited for, or why it is blocked. */
+  /** What is being waited for, why it is blocked, or what of it is left as it is and why. */
   readonly reason?: string;
   readonly failure?: Failure;
   /** What was found wrong before it was repaired. */

@@ -54,6 +54,17 @@ describe('what was noticed about a resource', () => {
     expect(await record({ outputs: { version: '1.35' } })).not.toHaveProperty('findings');
   });
 
+  test('is why a step that is left alone counts as ready all the same', async () => {
+    const paused = {
+      ...notice,
+      id: 'drift-paused',
+      what: 'Settings: data is not as asked, and automation is paused.',
+    };
+    const held = await record({ outputs: {}, held: ['data'], notices: [paused] });
+    expect(held).toMatchObject({ state: 'ready', reason: paused.what });
+    expect(await record({ outputs: {} })).not.toHaveProperty('reason');
+  });
+
   test('is its failure, too, in plain words', async () => {
     const failure = { kind: 'fatal', code: 'NodeResourceGroupLocked', message: 'AKS locks it' } as const;
     const failed = await record({ state: 'failed', failure });

@@ -121,10 +121,10 @@ describe('POST …/repair', () => {
 
   test('refuses resources there are not, and changes nothing', async () => {
     const answer = await post('repair', { resources: ['azure/nothing'] });
-    expect(answer).toMatchObject({ status: 400, body: { errors: [{ field: 'resources.0' }] } });
+    expect(answer).toMatchObject({ status: 400, body: { errors: [{ field: 'resources[0]' }] } });
     expect(await repairOf('azure/file-share,azure/nothing')).toMatchObject({
       status: 400,
-      body: { errors: [{ field: 'resources.1' }] },
+      body: { errors: [{ field: 'resources[1]' }] },
     });
     expect((await store.findDeployment(name))?.repairAfter).toEqual({});
     expect(await post('repair', undefined, 'nobody')).toMatchObject({ status: 404 });
@@ -153,7 +153,7 @@ describe('POST …/accept', () => {
     await store.drift.put(name, [template]);
     expect(await accept(template)).toMatchObject({
       status: 400,
-      body: { errors: [{ field: 'differences.0', message: expect.stringContaining('PUT the spec') }] },
+      body: { errors: [{ field: 'differences[0]', message: expect.stringContaining('PUT the spec') }] },
     });
     expect(await spec()).toEqual(given);
   });
@@ -188,8 +188,8 @@ describe('POST …/accept', () => {
     const answer = await accept(quota, proxied, { resource: 'azure/cluster', path: 'sku.tier' });
     expect(answer.status).toBe(400);
     expect(answer.body.errors.map(({ field }: { field: string }) => field)).toEqual([
-      'differences.1',
-      'differences.2',
+      'differences[1]',
+      'differences[2]',
     ]);
     expect(await spec()).toEqual(given);
     expect(await taken()).toEqual([]);
@@ -259,6 +259,13 @@ describe('POST …/pause and …/resume', () => {
     expect((await api.deployment(name)).body.pauses).toEqual([]);
   });
 
+  test('is named in the answer to whatever is asked for meanwhile', async () => {
+    const answer = await post('pause', { reason: 'a migration', minutes: 5 });
+    expect(answer.body.pauses).toMatchObject([{ reason: 'a migration' }]);
+    expect((await post('repair')).body.pauses).toMatchObject([{ reason: 'a migration' }]);
+    expect((await post('resume')).body).not.toHaveProperty('pauses');
+  });
+
   test('has what each pause held back looked at when it ends, also when two end together', async () => {
     const until = '2026-11-24T12:00:00.000Z';
     await post('pause', { resources: ['azure/cluster'], reason: 'an upgrade', until });
@@ -275,7 +282,7 @@ describe('POST …/pause and …/resume', () => {
     ['more than 7 days', { reason: 'x', minutes: 10_081 }, 'minutes'],
     ['an end in the past', { reason: 'x', until: '2026-11-24T09:00:00Z' }, 'until'],
     ['an end after 7 days', { reason: 'x', until: '2026-12-24T09:00:00Z' }, 'until'],
-    ['a resource there is not', { reason: 'x', minutes: 5, resources: ['x'] }, 'resources.0'],
+    ['a resource there is not', { reason: 'x', minutes: 5, resources: ['x'] }, 'resources[0]'],
   ])('a pause with %s is refused, and nothing is paused', async (_, body, field) => {
     const answer = await post('pause', body);
     expect(answer).toMatchObject({ status: 400, body: { errors: [{ field }] } });

@@ -137,7 +137,7 @@ describe('what changes the spec', () => {
   });
 
   test.each([
-    ['scale', { replicas: 0 }, 'webui.replicas'],
+    ['scale', { replicas: 0 }, 'replicas'],
     ['scale', { replicas: 'many' }, 'replicas'],
     ['scale', {}, 'replicas'],
     ['config', { lower_case: 'x' }, 'webui.config'],
@@ -147,11 +147,11 @@ describe('what changes the spec', () => {
     ['config', {}, 'body'],
     ['resize', { shareGiB: 1 }, 'shareGiB'],
     ['resize', { ollamaGiB: 49 }, 'ollamaGiB'],
-    ['resize', { ollamaGiB: 60.5 }, 'ollama.storageGiB'],
+    ['resize', { ollamaGiB: 60.5 }, 'ollamaGiB'],
     ['resize', {}, 'body'],
     ['models', { model: 'no model' }, 'model'],
     ['restart', { workload: 'postgres' }, 'workload'],
-    ['sync', { secrets: ['all'] }, 'body'],
+    ['sync', { secrets: ['all'] }, 'secrets'],
   ] as const)('%s with %j is refused, names the field and changes nothing', async (what, body, field) => {
     const name = await newDeployment();
     const answer = await ask(name, what, body);

@@ -166,6 +166,18 @@ describe('what is refused', () => {
     expect(await store.findDeployment(name)).toBeUndefined();
   });
 
+  test('a rule about a resource that there is not', async () => {
+    const { name, spec } = newDeployment();
+    const rules = [
+      { resource: 'azure/postgres-server', policy: 'report' },
+      { resource: 'azure/postgresql-server', policy: 'report' },
+    ];
+    const answer = await api.putSpec(name, { ...spec, drift: { rules } });
+    expect(answer.status).toBe(400);
+    expect(fieldsOf(answer.body)).toEqual(['drift.rules[1].resource']);
+    expect(await store.findDeployment(name)).toBeUndefined();
+  });
+
   test.each(['A', 'Open-WebUI', 'a--b', '../x', 'x'.repeat(25), "o'clock", '☃', ''])(
     'the name %j',
     async (name) => {

@@ -77,7 +77,7 @@ describe('POST …/rotate', () => {
     ['nothing', {}, 'what'],
     ['an empty list', { what: [] }, 'what'],
     ['a secret there is not', { what: ['webui-secret-key', 'root-password'] }, 'what'],
-    ['another field', { what: 'client-secret', force: true }, 'body'],
+    ['another field', { what: 'client-secret', force: true }, 'force'],
   ])('refuses %s, names the field and changes nothing', async (_, body, field) => {
     const name = await newDeployment();
     woken = [];
@@ -87,6 +87,17 @@ describe('POST …/rotate', () => {
     expect(answer.body.errors[0].field).toContain(field);
     expect(woken).toEqual([]);
     expect((await store.findDeployment(name))?.rotateAfter).toEqual({});
+  });
+
+  test('without a body says where the names may stand', async () => {
+    const answer = await api.rotate(await newDeployment(), undefined);
+    expect(answer).toMatchObject({
+      status: 400,
+      body: {
+        type: '/problems/invalid-request',
+        errors: [{ field: 'what', message: expect.stringContaining('?what=') }],
+      },
+    });
   });
 
   test('does not know a deployment there is not', async () => {

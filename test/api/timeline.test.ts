@@ -80,7 +80,7 @@ test('everything is in one list, newest first, each with who or what was behind 
     ['07', 'finding', 'No more: Ollama does not answer.'],
     ['06', 'drift', 'It was removed.'],
     ['05', 'finding', 'Ollama does not answer.'],
-    ['04', 'drift', 'properties.tags.team: repaired.'],
+    ['04', 'drift', 'properties.tags.team was put right.'],
     ['03', 'operation', 'A repair operation has failed: not allowed.'],
     ['02', 'drift', 'properties.tags.team was changed by ann@example.com.'],
     ['01', 'event', 'The image open-webui:v2 was pushed: acted upon.'],
