@@ -2,7 +2,7 @@
  * What is to become of a resource that is not as asked: it is pushed, or left alone because of a pause, a rule or a fight.
  * Differences that somebody else made are remembered before anything is done about them.
  */
-import { hasNoWayBack } from '../graph/drift-defaults.ts';
+import { hasGrown } from '../graph/drift-defaults.ts';
 import { type DriftDecision, decideDrift, pauseOf, whyPaused } from '../graph/drift-policy.ts';
 import type { Failure } from '../graph/failure.ts';
 import type { Difference, Observed, Outputs, ResourceKey } from '../graph/resource.ts';
@@ -56,7 +56,7 @@ export async function holdBack(wrong: Wrong): Promise<Held> {
       !wrong.resource.isOfNewPart?.(path, look?.outputs) &&
       (!isOurs ||
         isGone ||
-        hasNoWayBack(key, difference) ||
+        hasGrown(key, difference) ||
         // Known before the wish changed, and not touched by that; of what is gone another may be asked for.
         earlier.some(
           (known) =>

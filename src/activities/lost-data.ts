@@ -1,5 +1,5 @@
 /** Whether what is not there is the very thing that was there, with people's data in it, rather than one that is new. */
-import { lostWith } from '../graph/drift-defaults.ts';
+import { lostWith, whyNotAnew } from '../graph/drift-defaults.ts';
 import type { Outputs, ResourceKey } from '../graph/resource.ts';
 import type { StepRecord } from '../store/store.ts';
 import { type Asked, isStillAsked } from './wish.ts';
@@ -13,6 +13,8 @@ const identityOf: Readonly<Partial<Record<ResourceKey, (asked: Asked) => Outputs
   }),
   'azure/storage-account': ({ names }) => ({ name: names.storageAccount }),
   'azure/file-share': ({ names, spec }) => ({ name: spec.storage.share, account: names.storageAccount }),
+  // Its key in the directory comes of the deployment's name alone.
+  'entra/application': () => ({}),
 };
 
 /** `look` is the last one, taken while it was still there. */
@@ -32,8 +34,8 @@ export function whyLost(deployment: string, key: ResourceKey, title: string): st
   return (
     keys &&
     [
-      `${title} is gone and is not made anew by itself, since that would hide the loss of what was in it:`,
-      `restore it, or have an empty one made with POST /api/deployments/${deployment}/repair?resources=${keys.join(',')}`,
+      `${title} is gone and is not made anew by itself: ${whyNotAnew(key)}.`,
+      `Restore it, or have another one made with POST /api/deployments/${deployment}/repair?resources=${keys.join(',')}`,
     ].join(' ')
   );
 }

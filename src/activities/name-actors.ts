@@ -1,7 +1,7 @@
 /**
  * Who made the changes that were found: as the event says that told of the write, or else as the cloud's own log does. That
- * shows a write only minutes later, so a change whose actor is not known yet is asked about again after the next looks, for
- * an hour. In a cluster the field managers tell at once.
+ * shows a write only minutes later, and earlier ones first, so it is asked again after the next looks, for an hour: whoever
+ * wrote last before the change was seen made it. In a cluster the field managers tell at once.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { isOneOf, isPartOf } from '../clients/activity-log.ts';
@@ -22,7 +22,7 @@ const MOST_QUESTIONS = 20;
 /** More come within an hour only in a storm, and then there is the log. */
 const RECENT_EVENTS = 200;
 
-type Nameless = DriftRecord & { readonly resourceId: string };
+type Asked = DriftRecord & { readonly resourceId: string };
 type Named = DriftRecord & { readonly actor: DriftActor };
 
 export const nameActors =
@@ -32,20 +32,20 @@ export const nameActors =
       const record = await store.findDeployment(deployment);
       const parsed = record && parseSpec(deployment, record.spec);
       if (!parsed?.ok) return { ok: true };
-      const nameless = (await store.drift.list(deployment)).flatMap((drift): Nameless[] => {
+      const asked = (await store.drift.list(deployment)).flatMap((drift): Asked[] => {
         const { actor, resourceId, since, foundSince = since } = drift;
-        const isAsked =
-          actor === undefined && resourceId !== undefined && Date.parse(foundSince) > now - HOUR;
+        const mayChange = actor === undefined || isLogged(actor);
+        const isAsked = mayChange && resourceId !== undefined && Date.parse(foundSince) > now - HOUR;
         return isAsked ? [{ ...drift, resourceId }] : [];
       });
-      if (nameless.length === 0) return { ok: true };
+      if (asked.length === 0) return { ok: true };
       const clients = clientsFor(parsed.spec.subscriptionId);
       const own = await clients.ownNames();
       const events = await store.inbox.events(deployment, RECENT_EVENTS);
-      const told = named(nameless, (drift) => actorIn(events, drift, own));
+      const told = named(asked, (drift) => actorIn(events, drift, own));
       await enter(store, deployment, told);
 
-      const rest = nameless.filter(({ resource, path }) => !told.some((known) => is(known, resource, path)));
+      const rest = asked.filter(({ resource, path }) => !told.some((known) => is(known, resource, path)));
       const byId = Map.groupBy(rest, ({ resourceId }) => resourceId);
       const failed: unknown[] = [];
       for (const [resourceId, records] of [...byId].slice(0, MOST_QUESTIONS)) {
@@ -66,7 +66,7 @@ async function askLog(
   clients: Clients,
   spec: DeploymentSpec,
   resourceId: string,
-  records: readonly Nameless[],
+  records: readonly Asked[],
 ): Promise<readonly Named[]> {
   const { log, how } = logOf(clients, spec, records);
   const writes = await log.writes(resourceId, new Date(Math.min(...records.map(earliest))));
@@ -79,7 +79,7 @@ async function askLog(
 function logOf(
   clients: Clients,
   { tunnel }: DeploymentSpec,
-  [first]: readonly Nameless[],
+  [first]: readonly Asked[],
 ): { readonly log: ChangeLog; readonly how: DriftActor['how'] } {
   const [cloud] = first?.resource.split('/') ?? [];
   if (cloud === 'entra') return { log: clients.directoryAudit(), how: 'audit-log' };
@@ -91,17 +91,23 @@ function logOf(
 async function enter(store: Store, deployment: string, known: readonly Named[]): Promise<void> {
   for (const { resource, path, found, actor } of known) {
     await store.drift.change(deployment, resource, path, (drift) =>
-      drift.actor === undefined && isDeepStrictEqual(drift.found, found) ? { ...drift, actor } : undefined,
+      isBetter(actor, drift.actor) && isDeepStrictEqual(drift.found, found) ? { ...drift, actor } : undefined,
     );
   }
 }
+
+const isLogged = ({ how }: DriftActor): boolean => how === 'activity-log' || how === 'audit-log';
+
+/** A log may have shown a later write since. */
+const isBetter = (actor: DriftActor, known: DriftActor | undefined): boolean =>
+  known === undefined || (isLogged(known) && (actor.at ?? '') > (known.at ?? ''));
 
 const is = (drift: DriftRecord, resource: DriftRecord['resource'], path: string): boolean =>
   drift.resource === resource && drift.path === path;
 
 const named = (
-  records: readonly Nameless[],
-  actorOf: (drift: Nameless) => DriftActor | undefined,
+  records: readonly Asked[],
+  actorOf: (drift: Asked) => DriftActor | undefined,
 ): readonly Named[] =>
   records.flatMap((drift) => {
     const actor = actorOf(drift);
@@ -111,7 +117,7 @@ const named = (
 /** By the latest event of a write to what the change is about; our own writes come back as events, too. */
 function actorIn(
   events: readonly EventRecord[],
-  drift: Nameless,
+  drift: Asked,
   own: readonly string[],
 ): DriftActor | undefined {
   const [latest] = events

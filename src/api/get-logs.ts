@@ -5,7 +5,9 @@
  */
 import type { HttpHandler } from '@azure/functions';
 import { z } from 'zod';
-import { type KubernetesApi, KubernetesError } from '../clients/kubernetes-api.ts';
+import { within } from '../checks/patience.ts';
+import { toFailure } from '../clients/cloud-failure.ts';
+import type { KubernetesApi } from '../clients/kubernetes-api.ts';
 import { podOf, selectionOf } from '../resources/kinds/pods.ts';
 import { type Operator, operatorImages, operators, runs } from '../resources/kubernetes/addons.ts';
 import { type Workload, workloads } from '../resources/scope.ts';
@@ -16,6 +18,8 @@ import { type CloudDependencies, respond } from './respond.ts';
 
 /** So many pods at most, the newest of them: an answer is to stay of a size that a terminal can show. */
 const MOST_PODS = 10;
+/** A node that is gone is silent for as long as its pods are listed; the logs of the others are not to wait for it. */
+const LOG_SECONDS = 10;
 
 const written = [...workloads, ...operators] as const;
 
@@ -28,6 +32,31 @@ async function selectionsOf(
 ): Promise<readonly ReturnType<typeof selectionOf>[]> {
   const deployments = await api.list({ apiVersion: 'apps/v1', kind: 'Deployment' });
   return deployments.filter((deployment) => runs(deployment, operatorImages[operator])).map(selectionOf);
+}
+
+interface PodLog {
+  readonly pod: string;
+  readonly lines: readonly string[];
+  /** Why there are none. */
+  readonly why?: string;
+}
+
+/** What keeps one log from being read is told in its place; the others have theirs. */
+async function logOf(api: KubernetesApi, ...which: Parameters<KubernetesApi['log']>): Promise<PodLog> {
+  const [{ name: pod }] = which;
+  try {
+    const answer = await within(
+      LOG_SECONDS,
+      api.log(...which).then((text = '') => ({ text })),
+    );
+    return answer
+      ? { pod, lines: answer.text.split('\n').filter((line) => line !== '') }
+      : { pod, lines: [], why: `its log did not come within ${LOG_SECONDS} seconds` };
+  } catch (error) {
+    const { code, message } = toFailure(error);
+    if (code === 'UnexpectedError') throw error;
+    return { pod, lines: [], why: message };
+  }
 }
 
 const querySchema = z.object({
@@ -72,22 +101,13 @@ export const getLogs = (dependencies: CloudDependencies): HttpHandler =>
       const pods = found
         .flat()
         .toSorted((one, other) => other.creationTimestamp.localeCompare(one.creationTimestamp));
+      const options = {
+        tailLines,
+        previous: previous === 'true',
+        ...(sinceSeconds === undefined ? {} : { sinceSeconds }),
+      };
       const logs = await Promise.all(
-        pods.slice(0, MOST_PODS).map(async ({ namespace, name }) => {
-          const options = {
-            tailLines,
-            previous: previous === 'true',
-            ...(sinceSeconds === undefined ? {} : { sinceSeconds }),
-          };
-          try {
-            const text = (await api.log({ namespace, name }, options)) ?? '';
-            return { pod: name, lines: text.split('\n').filter((line) => line !== '') };
-          } catch (error) {
-            // A container that has not started, or has not ended before, has no such log; the others have theirs.
-            if (!(error instanceof KubernetesError && error.status === 400)) throw error;
-            return { pod: name, lines: [], why: error.message };
-          }
-        }),
+        pods.slice(0, MOST_PODS).map(({ namespace, name }) => logOf(api, { namespace, name }, options)),
       );
       return respond(200, {
         workload: workload.data,

@@ -41,7 +41,11 @@ export interface KubernetesApi {
   mergePatch(reference: ObjectReference, patch: unknown): Promise<KubernetesObject>;
   /** Already gone is success. */
   remove(reference: ObjectReference): Promise<void>;
-  /** The end of a container's log as text, at most 1 MiB of it. `undefined` when there is no such pod. */
+  /**
+   * The end of a container's log as text, at most 1 MiB of it: fewer lines than asked for where they would be more, and of
+   * a last line that is longer its beginning. `undefined` when there is no such pod. `tailLines` cannot be left out, since
+   * Kubernetes then begins at the start of the log, and the limit would leave the oldest lines instead of the newest.
+   */
   log(
     pod: { readonly namespace: string; readonly name: string; readonly container?: string },
     options: {

@@ -161,19 +161,24 @@ export async function kubernetesApi(
       if (answer.status !== 404 || errorOf(answer).reason !== 'NotFound') successOf(answer);
     },
     async log({ namespace, name, container }, { tailLines, sinceSeconds, previous }) {
-      const answer = await call('GET', `/api/v1/namespaces/${namespace}/pods/${name}/log`, {
-        query: {
-          container,
-          tailLines: String(tailLines),
-          limitBytes: String(LARGEST_LOG_BYTES),
-          timestamps: 'true',
-          sinceSeconds: sinceSeconds === undefined ? undefined : String(sinceSeconds),
-          previous: previous ? 'true' : undefined,
-        },
-      });
-      if (answer.status === 404 && errorOf(answer).reason === 'NotFound') return undefined;
-      // Each line begins with its time, so that no log is mistaken for JSON.
-      return String(successOf(answer));
+      // A kubelet begins at the tail and stops after exactly so many bytes: what is at the limit has lost its newest lines.
+      // https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/kuberuntime/logs/logs.go (logWriter.write)
+      for (let lines = tailLines; ; lines = Math.floor(lines / 2)) {
+        const answer = await call('GET', `/api/v1/namespaces/${namespace}/pods/${name}/log`, {
+          query: {
+            container,
+            tailLines: String(lines),
+            limitBytes: String(LARGEST_LOG_BYTES),
+            timestamps: 'true',
+            sinceSeconds: sinceSeconds === undefined ? undefined : String(sinceSeconds),
+            previous: previous ? 'true' : undefined,
+          },
+        });
+        if (answer.status === 404 && errorOf(answer).reason === 'NotFound') return undefined;
+        // Each line begins with its time, so that no log is mistaken for JSON.
+        const log = String(successOf(answer));
+        if (lines <= 1 || Buffer.byteLength(log) < LARGEST_LOG_BYTES) return log;
+      }
     },
     requestService: (target, request) => throughProxy('services', target, request),
     requestPod: (target, request) => throughProxy('pods', target, request),

@@ -7,12 +7,25 @@
  */
 import type { Difference, Json, ResourceKey } from './resource.ts';
 
-/** What holds people's data, and what is gone together with it. */
-const holders: Readonly<Partial<Record<ResourceKey, readonly ResourceKey[]>>> = {
-  'azure/postgres-server': ['azure/postgres-server', 'azure/postgres-database'],
-  'azure/postgres-database': ['azure/postgres-database'],
-  'azure/storage-account': ['azure/storage-account', 'azure/file-share'],
-  'azure/file-share': ['azure/file-share'],
+interface Holder {
+  /** What is gone together with it, itself among it. */
+  readonly lost: readonly ResourceKey[];
+  /** Why another in its place is no help. */
+  readonly why: string;
+}
+
+const empty = 'an empty one in its place would hide the loss of what was in it';
+
+/** What holds people's data, or who they are: Open WebUI knows its users by a number that is another for each application. */
+const holders: Readonly<Partial<Record<ResourceKey, Holder>>> = {
+  'azure/postgres-server': { lost: ['azure/postgres-server', 'azure/postgres-database'], why: empty },
+  'azure/postgres-database': { lost: ['azure/postgres-database'], why: empty },
+  'azure/storage-account': { lost: ['azure/storage-account', 'azure/file-share'], why: empty },
+  'azure/file-share': { lost: ['azure/file-share'], why: empty },
+  'entra/application': {
+    lost: ['entra/application'],
+    why: 'by another in its place nobody who has signed in so far would get back to their account',
+  },
 };
 
 interface Ratchet {
@@ -44,19 +57,35 @@ const ratchets: readonly Ratchet[] = [
   },
 ];
 
+/** What interrupts everybody, in either direction. */
+const interruptions: readonly {
+  readonly resource: ResourceKey;
+  readonly path: RegExp;
+  readonly why: string;
+}[] = [
+  { resource: 'azure/postgres-server', path: /^sku\./, why: 'the server restarts when it gets another size' },
+];
+
 /** Whether people's data goes with it. */
 export const holdsData = (key: ResourceKey): boolean => lostWith(key) !== undefined;
 
 /** What would have to be made anew together with what is gone; undefined when nothing is lost by making it anew. */
-export const lostWith = (key: ResourceKey): readonly ResourceKey[] | undefined => holders[key];
+export const lostWith = (key: ResourceKey): readonly ResourceKey[] | undefined => holders[key]?.lost;
+
+export const whyNotAnew = (key: ResourceKey): string | undefined => holders[key]?.why;
 
 /** Why a difference that somebody else made is only told about by default; undefined when it is put right. */
 export function whyOnlyReported(key: ResourceKey, difference: Difference): string | undefined {
-  if (difference.path === '' && holdsData(key)) {
-    return 'an empty one in its place would hide the loss of what was in it';
-  }
-  return ratchetOf(key, difference)?.why;
+  if (difference.path === '') return whyNotAnew(key);
+  const interruption = interruptions.find(
+    ({ resource, path }) => resource === key && path.test(difference.path),
+  );
+  return ratchetOf(key, difference)?.why ?? interruption?.why;
 }
+
+/** Whether it is beyond what is asked for now, and stays so whatever is asked for, until a person wants it back. */
+export const hasGrown = (key: ResourceKey, difference: Difference): boolean =>
+  ratchetOf(key, difference) !== undefined;
 
 /** Whether no cloud would put it right, whoever asks: it is not to be sent. */
 export const hasNoWayBack = (key: ResourceKey, difference: Difference): boolean =>

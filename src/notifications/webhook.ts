@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
 import type { FindingChange } from './change.ts';
 import { cloudEventOf } from './cloud-event.ts';
+import { WebhookAnswer } from './refusal.ts';
 
 /** Receivers are to answer within 15 to 30 seconds, says the specification. */
 const TIMEOUT_MS = 15_000;
@@ -39,7 +40,7 @@ export async function tellWebhook(
     },
     body,
   );
-  if (status < 200 || status > 299) throw new Error(`the webhook answered ${status}`);
+  if (status < 200 || status > 299) throw new WebhookAnswer(status);
 }
 
 async function post(url: string, headers: Readonly<Record<string, string>>, body: string): Promise<number> {

@@ -22,7 +22,10 @@ export const shownDifference = (difference: Difference): Difference => ({
   found: withoutSecrets(difference.path, difference.found),
 });
 
+/** `--token X` and `--token=X`, as programs are started. */
+const secretFlag = /^--?[\w-]*(key|secret|token|password|passwd|credentials?)(=.|$)/i;
+
 function holdsCredential(value: Json): boolean {
-  if (typeof value === 'string') return credentialIn(value) !== undefined;
+  if (typeof value === 'string') return credentialIn(value) !== undefined || secretFlag.test(value);
   return typeof value === 'object' && value !== null && Object.values(value).some(holdsCredential);
 }

@@ -454,7 +454,7 @@ export const deploymentSpecSchema = z.strictObject({
         .url({ protocol: /^rediss?$/, error: 'must be a redis:// or rediss:// URL' })
         .optional()
         .describe(
-          'A Redis elsewhere, instead of the small one deployed when there is more than one replica.',
+          'A Redis elsewhere that asks for no password, instead of the small one deployed when there is more than one replica.',
         ),
     })
     .prefault({})
@@ -515,7 +515,7 @@ export const deploymentSpecSchema = z.strictObject({
         .max(100)
         .default([])
         .describe(
-          'The first rule that applies decides. Where none does, a change is put right, but for a deleted server, database, account or share, a larger quota and a newer version, which are only reported.',
+          'The first rule that applies decides. Where none does, a change is put right, but for a deleted server, database, account, share or app registration, a larger quota, another size of the PostgreSQL server and a newer version, which are only reported.',
         ),
     })
     .prefault({})

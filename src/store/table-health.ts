@@ -1,7 +1,7 @@
 /** Results of checks in Azure Table Storage: a partition per deployment, a row per check and one per change. */
 import { createHash } from 'node:crypto';
 import { odata, type TableClient, type TransactionAction } from '@azure/data-tables';
-import type { FindingChange } from '../notifications/change.ts';
+import type { Channel, FindingChange, PendingChange, Refusals } from '../notifications/change.ts';
 import type { CheckRecord, HealthStore } from './health.ts';
 
 interface CheckRow {
@@ -19,6 +19,9 @@ interface ChangeRow {
   /** On which channels it has still to be told. */
   readonly webhook: boolean;
   readonly topic: boolean;
+  /** JSON of `Refusals`; only where a receiver has refused it. */
+  readonly webhookRefused?: string;
+  readonly topicRefused?: string;
 }
 
 const ROWS_PER_TRANSACTION = 100;
@@ -34,6 +37,10 @@ const changeKey = ({ at, id }: FindingChange): string =>
   `${CHANGE}${at}~${createHash('sha256').update(id).digest('hex').slice(0, 40)}`;
 
 const changeOf = ({ change }: ChangeRow): FindingChange => JSON.parse(change);
+const pendingOf = (row: ChangeRow, channel: Channel): PendingChange => {
+  const refused = row[`${channel}Refused`];
+  return { ...changeOf(row), ...(refused === undefined ? {} : { refused: JSON.parse(refused) as Refusals }) };
+};
 const oldestFirst = (one: FindingChange, other: FindingChange): number =>
   one.at.localeCompare(other.at) || one.id.localeCompare(other.id);
 
@@ -116,7 +123,10 @@ export function createTableHealth(open: () => Promise<TableClient>): HealthStore
     async pending(channel, top) {
       const isPending = channel === 'webhook' ? odata`webhook eq ${true}` : odata`topic eq ${true}`;
       const rows = await rowsWhere<ChangeRow>(isPending);
-      return rows.map(changeOf).toSorted(oldestFirst).slice(0, top);
+      return rows
+        .map((row) => pendingOf(row, channel))
+        .toSorted(oldestFirst)
+        .slice(0, top);
     },
 
     async settle(channel, changes) {
@@ -129,6 +139,20 @@ export function createTableHealth(open: () => Promise<TableClient>): HealthStore
           ]),
         );
       }
+    },
+
+    async rememberRefused(channel, told, refused) {
+      await change([
+        [
+          'update',
+          {
+            partitionKey: told.deployment,
+            rowKey: changeKey(told),
+            [`${channel}Refused`]: JSON.stringify(refused),
+          },
+          'Merge',
+        ],
+      ]);
     },
   };
 }

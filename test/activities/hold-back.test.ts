@@ -119,6 +119,14 @@ describe('what holds data and is gone', () => {
     expect(await look(key, 'absent', others)).toBe(isPushed);
   });
 
+  test('is not made anew where it is who people are known by', async () => {
+    await wasReady('entra/application');
+    expect(await look('entra/application', 'absent')).toMatchObject({
+      kind: 'failed',
+      failure: { code: 'HeldBack', message: expect.stringContaining('get back to their account') },
+    });
+  });
+
   test('is made anew where nothing is lost by that', async () => {
     await wasReady('azure/key-vault');
     expect(await look('azure/key-vault', 'absent')).toBe(isPushed);
@@ -136,6 +144,13 @@ describe('what has grown', () => {
       notices: [{ id: 'drift-report', evidence: expect.stringContaining('it has grown') }],
     });
     expect(await look('azure/file-share', [quota(50)])).toBe(isPushed);
+  });
+
+  test('stays also when the spec has come to ask for more than before, and still for less than there is', async () => {
+    await wasReady('azure/file-share', { 'azure/storage-account': { id: 'one' } });
+    const others = { 'azure/storage-account': { id: 'other' } };
+    expect(await look('azure/file-share', [quota(200)], others)).toMatchObject({ held: ['shareQuota'] });
+    expect(await look('azure/file-share', [quota(50)], others)).toBe(isPushed);
   });
 });
 

@@ -93,8 +93,27 @@ describe('who made a change in Azure', () => {
     tenant.pass(10 * MINUTE);
     await nameThem();
     expect(await actor()).toEqual({ name: operator(), how: 'activity-log', at });
+    tenant.pass(61 * MINUTE);
     await nameThem();
     expect(asked).toBe(2);
+  });
+
+  test('is whoever wrote last, also where the log shows somebody who wrote earlier first', async () => {
+    const at = (minutes: number) => iso(now() - minutes * MINUTE);
+    await store.drift.put(name, [drifted()]);
+    const told = (...writes: readonly { caller: string; at: string }[]) => ({
+      activityLog: () => ({ writes: async () => writes }),
+    });
+    const [alice, bob] = [
+      { caller: 'alice@example.com', at: at(4) },
+      { caller: 'bob@example.com', at: at(1) },
+    ];
+    await nameThem(told(alice));
+    expect((await actor())?.name).toBe('alice@example.com');
+    await nameThem(told(bob, alice));
+    expect((await actor())?.name).toBe('bob@example.com');
+    await nameThem(told(alice));
+    expect((await actor())?.name).toBe('bob@example.com');
   });
 
   test('is not whoever wrote before all was as asked, after the change was seen, or elsewhere', async () => {

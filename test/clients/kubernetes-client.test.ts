@@ -18,6 +18,7 @@ interface Heard {
   readonly body: string;
 }
 type Reply = { readonly status?: number; readonly headers?: Record<string, string>; readonly body: unknown };
+type Replies = Reply | Reply[] | ((url: URL) => Reply);
 
 const status = (code: number, reason: string, message: string, details = {}): Reply => ({
   status: code,
@@ -32,7 +33,7 @@ const kinds = (...resources: [name: string, kind: string, namespaced: boolean][]
 
 let directory: string;
 let heard: Heard[] = [];
-let replies: Record<string, Reply | Reply[]> = {};
+let replies: Record<string, Replies> = {};
 let api: KubernetesApi;
 
 const server = createServer(async (request, response) => {
@@ -42,9 +43,12 @@ const server = createServer(async (request, response) => {
   const method = request.method ?? '';
   heard.push({ method, url, headers: request.headers, body: Buffer.concat(parts).toString() });
   const given = replies[`${method} ${url.pathname}`];
-  const reply = (Array.isArray(given) ? given.shift() : given) ?? status(404, 'NotFound', 'not found');
+  const next = typeof given === 'function' ? given(url) : Array.isArray(given) ? given.shift() : given;
+  const reply = next ?? status(404, 'NotFound', 'not found');
   response.writeHead(reply.status ?? 200, { 'content-type': 'application/json', ...reply.headers });
-  response.end(typeof reply.body === 'string' ? reply.body : JSON.stringify(reply.body));
+  response.end(
+    typeof reply.body === 'string' || Buffer.isBuffer(reply.body) ? reply.body : JSON.stringify(reply.body),
+  );
 });
 
 beforeAll(async () => {
@@ -207,5 +211,68 @@ describe('kubernetes-client', () => {
     const ask = { method: 'GET', path: '/health/db' } as const;
     expect(await api.requestPod(pod, ask)).toMatchObject({ status: 500, body: { status: false } });
     await expect(api.requestPod(pod, ask)).rejects.toMatchObject({ status: 404, reason: 'NotFound' });
+  });
+});
+
+describe('the log of a pod', () => {
+  const webui = { namespace: 'open-webui', name: 'open-webui-1' };
+  const path = 'GET /api/v1/namespaces/open-webui/pods/open-webui-1/log';
+  const MEBIBYTE = 1_048_576;
+  const line = (bytes: number, end: string): string =>
+    // Of letters of two bytes: the limit is one of bytes.
+    `2026-11-24T12:00:00Z ${'ü'.repeat(bytes / 2)} ${end}\n`;
+  /** As a kubelet does: from the tail onwards, until there are enough bytes. */
+  const kubelet =
+    (...lines: readonly string[]) =>
+    ({ searchParams }: URL): Reply => {
+      const tail = lines.slice(-Number(searchParams.get('tailLines'))).join('');
+      const body = Buffer.from(tail).subarray(0, Number(searchParams.get('limitBytes')));
+      return { headers: { 'content-type': 'text/plain' }, body };
+    };
+  const tails = (): readonly (string | null)[] => heard.map(({ url }) => url.searchParams.get('tailLines'));
+
+  test('is read once where it is short', async () => {
+    replies[path] = kubelet(line(10, 'one'), line(10, 'two'));
+    const log = await api.log(webui, { tailLines: 100, sinceSeconds: 60, previous: true });
+    expect(log).toBe(line(10, 'one') + line(10, 'two'));
+    expect(heard.map(({ url }) => Object.fromEntries(url.searchParams))).toEqual([
+      {
+        tailLines: '100',
+        limitBytes: String(MEBIBYTE),
+        timestamps: 'true',
+        sinceSeconds: '60',
+        previous: 'true',
+      },
+    ]);
+  });
+
+  test('ends with its newest lines also where all that were asked for are too long', async () => {
+    const lines = ['one', 'two', 'three', 'four', 'five', 'six'].map((end) => line(400_000, end));
+    replies[path] = kubelet(...lines);
+    expect(await api.log(webui, { tailLines: 9 })).toBe(lines.slice(-2).join(''));
+    expect(tails()).toEqual(['9', '4', '2']);
+    expect(new Set(heard.map(({ url }) => url.searchParams.get('limitBytes')))).toEqual(
+      new Set([String(MEBIBYTE)]),
+    );
+  });
+
+  test('is the beginning of its last line where that alone is too long', async () => {
+    const long = line(2 * MEBIBYTE, 'end');
+    replies[path] = kubelet(line(10, 'one'), long);
+    const log = await api.log(webui, { tailLines: 3 });
+    expect(long.startsWith((log ?? '').slice(0, 1000))).toBe(true);
+    expect(tails()).toEqual(['3', '1']);
+  });
+
+  test('is not there where the pod is not, and is refused where it is', async () => {
+    replies[path] = [
+      status(404, 'NotFound', 'pods "open-webui-1" not found'),
+      status(500, 'InternalError', 'error dialing backend: No agent available'),
+    ];
+    expect(await api.log(webui, { tailLines: 5 })).toBeUndefined();
+    await expect(api.log(webui, { tailLines: 5 })).rejects.toMatchObject({
+      status: 500,
+      message: 'error dialing backend: No agent available',
+    });
   });
 });

@@ -9,12 +9,13 @@ const isReported = (key: ResourceKey, path: string, wanted: Json, found: Json): 
 describe('what is gone', () => {
   const gone = stack.map(({ key }) => key).filter((key) => isReported(key, '', 'present', null));
 
-  test('is only told about where it held data that nothing else holds', () => {
+  test('is only told about where it held data, or who people are, and nothing else does', () => {
     expect(gone.toSorted()).toEqual([
       'azure/file-share',
       'azure/postgres-database',
       'azure/postgres-server',
       'azure/storage-account',
+      'entra/application',
     ]);
   });
 
@@ -42,6 +43,14 @@ describe('what has grown', () => {
     expect(hasNoWayBack('azure/postgres-server', version)).toBe(true);
     expect(hasNoWayBack('azure/postgres-server', { ...version, found: '15' })).toBe(false);
     expect(hasNoWayBack('azure/file-share', { path: 'shareQuota', wanted: 1, found: 2 })).toBe(false);
+  });
+
+  test('is larger or smaller, and only told about where giving it another size interrupts everybody', () => {
+    expect(isReported('azure/postgres-server', 'sku.name', 'Standard_D2ds_v5', 'Standard_D8ds_v5')).toBe(
+      true,
+    );
+    expect(isReported('azure/postgres-server', 'sku.tier', 'GeneralPurpose', 'Burstable')).toBe(true);
+    expect(isReported('azure/registry', 'sku.name', 'Basic', 'Premium')).toBe(false);
   });
 
   test('is put right where that does no harm', () => {

@@ -15,7 +15,7 @@ const minutesAgo = (minutes: number): string => new Date(now.getTime() - minutes
 const difference = (path: string): Difference => ({ path, wanted: 1, found: 2 });
 const question = (more: Partial<DriftQuestion>): DriftQuestion => ({
   key,
-  differences: [difference('sku.name')],
+  differences: [difference('backup.days')],
   isDrift: () => true,
   rules: [],
   pauses: [],
@@ -28,7 +28,7 @@ const treatments = (more: Partial<DriftQuestion>): readonly Treatment[] =>
   decideDrift(question(more)).verdicts.map(({ treatment }) => treatment);
 const rule = (policy: DriftRule['policy'], path?: string): DriftRule => ({ resource: key, policy, path });
 const known = (more: object) => [
-  { path: 'sku.name', since: minutesAgo(30), isSettled: false, repairs: [], ...more },
+  { path: 'backup.days', since: minutesAgo(30), isSettled: false, repairs: [], ...more },
 ];
 
 describe('a rule', () => {
@@ -42,8 +42,8 @@ describe('a rule', () => {
   });
 
   test('that comes first decides, and without a path for the whole resource', () => {
-    expect(policyOf([rule('adopt', 'sku'), rule('report')], key, 'sku.name')).toBe('adopt');
-    expect(policyOf([rule('adopt', 'sku'), rule('report')], key, '')).toBe('report');
+    expect(policyOf([rule('adopt', 'backup'), rule('report')], key, 'backup.days')).toBe('adopt');
+    expect(policyOf([rule('adopt', 'backup'), rule('report')], key, '')).toBe('report');
   });
 });
 
@@ -62,13 +62,13 @@ describe('a difference that somebody else made', () => {
   });
 
   test('holds what differs beside it', () => {
-    const differences = [difference('sku.name'), difference('storage.tier')];
-    expect(treatments({ differences, rules: [rule('report', 'sku')] })).toEqual(['reported', 'held-with']);
+    const differences = [difference('backup.days'), difference('storage.tier')];
+    expect(treatments({ differences, rules: [rule('report', 'backup')] })).toEqual(['reported', 'held-with']);
   });
 
   test('is put right with a change of ours, which cannot wait for it', () => {
-    const differences = [difference('sku.name'), difference('storage.tier')];
-    const isDrift = ({ path }: Difference): boolean => path === 'sku.name';
+    const differences = [difference('backup.days'), difference('storage.tier')];
+    const isDrift = ({ path }: Difference): boolean => path === 'backup.days';
     expect(decideDrift(question({ differences, isDrift, rules: [rule('report')] })).action).toBe('repair');
   });
 
@@ -115,7 +115,7 @@ describe('a difference that somebody else made', () => {
     const actionOf = (more: Partial<DriftQuestion>) => decideDrift(question({ earlier, ...more })).action;
     expect(actionOf({})).toBe('wait');
     expect(actionOf({ repairAfter: minutesAgo(0.5) })).toBe('repair');
-    expect(actionOf({ differences: [difference('sku.name'), difference('storage.tier')] })).toBe('repair');
+    expect(actionOf({ differences: [difference('backup.days'), difference('storage.tier')] })).toBe('repair');
     expect(actionOf({ isDrift: () => false })).toBe('repair');
     expect(actionOf({ earlier: known({ pushedAt: minutesAgo(1), isSettled: true }) })).toBe('repair');
   });
@@ -146,7 +146,7 @@ describe('what could hurt when it is put right', () => {
 });
 
 describe('what is written part by part', () => {
-  const differences = ['sku.name', 'tags.a', 'tags.b'].map(difference);
+  const differences = ['backup.days', 'tags.a', 'tags.b'].map(difference);
   const fought = known({ since: minutesAgo(1), repairs: [50, 40, 30].map(minutesAgo) });
   const apart = (more: Partial<DriftQuestion>) =>
     decideDrift(question({ isApart: true, differences, earlier: fought, ...more }));
@@ -157,7 +157,7 @@ describe('what is written part by part', () => {
     expect(action).toBe('repair');
     expect(verdicts.map(({ treatment }) => treatment)).toEqual(['fought', 'repair', 'repair']);
     expect(pathsOf(pushed)).toEqual(['tags.a', 'tags.b']);
-    expect(apart({ differences: [difference('sku.name')] })).toMatchObject({ action: 'hold', pushed: [] });
+    expect(apart({ differences: [difference('backup.days')] })).toMatchObject({ action: 'hold', pushed: [] });
   });
 
   test('is not put right again where the last time may not show yet', () => {
@@ -169,7 +169,7 @@ describe('what is written part by part', () => {
       repairs: [],
     };
     expect(pathsOf(apart({ earlier: [...fought, under] }).pushed)).toEqual(['tags.b']);
-    const only = [difference('sku.name'), difference('tags.a')];
+    const only = [difference('backup.days'), difference('tags.a')];
     expect(apart({ earlier: [...fought, under], differences: only }).action).toBe('wait');
   });
 
@@ -199,13 +199,13 @@ describe('a pause', () => {
   });
 });
 
-const paths = fc.uniqueArray(fc.constantFrom('', 'sku', 'sku.name', 'storage', 'tags.a'), { minLength: 1 });
+const paths = fc.uniqueArray(fc.constantFrom('', 'backup', 'backup.days', 'storage', 'tags.a'), { minLength: 1 });
 const asked = fc.record({
   differences: paths.map((all) => all.map(difference)),
   rules: fc.array(
     fc.record({
       resource: fc.constantFrom(key, 'azure/key-vault'),
-      path: fc.option(fc.constantFrom('sku', 'storage', 'tags'), { nil: undefined }),
+      path: fc.option(fc.constantFrom('backup', 'storage', 'tags'), { nil: undefined }),
       policy: fc.constantFrom('repair' as const, 'report' as const, 'adopt' as const),
     }),
   ),
@@ -215,11 +215,11 @@ const asked = fc.record({
     all.map((path) => ({
       path,
       since: minutesAgo(20),
-      isSettled: path === 'sku',
+      isSettled: path === 'backup',
       repairs: [50, 40, 30].map(minutesAgo),
     })),
   ),
-  drifted: fc.constantFrom('all', 'none', 'sku'),
+  drifted: fc.constantFrom('all', 'none', 'backup'),
   isApart: fc.boolean(),
 });
 
@@ -227,7 +227,7 @@ test('whatever is asked, every difference has its verdict, and a resource not ma
   fc.assert(
     fc.property(asked, ({ drifted, ...more }) => {
       const isDrift = ({ path }: Difference): boolean =>
-        drifted === 'all' || (drifted === 'sku' && path === 'sku');
+        drifted === 'all' || (drifted === 'backup' && path === 'backup');
       const { action, verdicts, pushed } = decideDrift(question({ ...more, isDrift }));
       expect(verdicts.map(({ difference: { path } }) => path)).toEqual(
         more.differences.map(({ path }) => path),

@@ -1,7 +1,15 @@
+import { RestError } from '@azure/core-rest-pipeline';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Channel, channels, type FindingChange, type Outbox } from '../../src/notifications/change.ts';
-import { deliver, isTimeToTry } from '../../src/notifications/deliver.ts';
+import {
+  type Channel,
+  channels,
+  type FindingChange,
+  type Outbox,
+  type PendingChange,
+} from '../../src/notifications/change.ts';
+import { type Delivery, deliver, isTimeToTry, type Teller } from '../../src/notifications/deliver.ts';
+import { WebhookAnswer } from '../../src/notifications/refusal.ts';
 
 const START = Date.UTC(2026, 10, 24, 10);
 const minute = (minutes: number): Date => new Date(START + minutes * 60_000);
@@ -24,7 +32,7 @@ const change = (id: string, minutes = 0): FindingChange => ({
 
 /** What waits, and what has been told; the outbox is a list for each channel. */
 function anOutbox(changes: readonly FindingChange[]): Outbox {
-  const waiting = new Map<Channel, FindingChange[]>(channels.map((channel) => [channel, [...changes]]));
+  const waiting = new Map<Channel, PendingChange[]>(channels.map((channel) => [channel, [...changes]]));
   return {
     pending: async (channel, top) => (waiting.get(channel) ?? []).slice(0, top),
     settle: async (channel, settled) => {
@@ -32,6 +40,12 @@ function anOutbox(changes: readonly FindingChange[]): Outbox {
       waiting.set(
         channel,
         (waiting.get(channel) ?? []).filter(({ id }) => !ids.has(id)),
+      );
+    },
+    rememberRefused: async (channel, { id }, refused) => {
+      waiting.set(
+        channel,
+        (waiting.get(channel) ?? []).map((one) => (one.id === id ? { ...one, refused } : one)),
       );
     },
   };
@@ -78,7 +92,7 @@ describe('telling of changes', () => {
     const told: string[] = [];
     const tellers = { webhook: async ({ id }: FindingChange) => void told.push(id) };
     const { givenUp } = await deliver(outbox, tellers, minute(0));
-    expect(givenUp.map(({ id }) => id)).toEqual(['old']);
+    expect(givenUp).toEqual([{ channel: 'webhook', change: change('old', -24 * 60 - 1) }]);
     expect(told).toEqual(['new']);
   });
 
@@ -114,5 +128,168 @@ describe('telling of changes', () => {
       isTimeToTry(passed * 60_000),
     );
     expect(tries).toEqual([...Array(15).keys(), 20, 30, 40, 50]);
+  });
+});
+
+const refusalBy: Readonly<Record<Channel, (status: number) => Error>> = {
+  webhook: (status) => new WebhookAnswer(status),
+  topic: (status) => new RestError('refused', { statusCode: status }),
+};
+
+describe.each(channels)('a %s that refuses a change', (channel) => {
+  interface Minute extends Delivery {
+    readonly passed: number;
+    readonly tried: readonly string[];
+  }
+
+  /** One receiver, for a number of minutes; `answerTo` tells how it fails, if it does. */
+  async function pass(
+    minutes: number,
+    answerTo: (id: string, passed: number) => Error | undefined,
+    outbox = anOutbox([change('one'), change('two'), change('three'), change('four')]),
+  ): Promise<Minute[]> {
+    const all: Minute[] = [];
+    for (let passed = 1; passed <= minutes; passed += 1) {
+      const tried: string[] = [];
+      const tell: Teller = async ({ id }) => {
+        tried.push(id);
+        const failure = answerTo(id, passed);
+        if (failure) throw failure;
+      };
+      all.push({ ...(await deliver(outbox, { [channel]: tell }, minute(passed))), passed, tried });
+    }
+    return all;
+  }
+
+  const tries = (minutes: readonly Minute[]): [number, readonly string[]][] =>
+    minutes.filter(({ tried }) => tried.length > 0).map(({ passed, tried }) => [passed, tried]);
+  const givenUp = (minutes: readonly Minute[]): Delivery['givenUp'] =>
+    minutes.flatMap((delivery) => delivery.givenUp);
+  const always =
+    (refused: string, failure: Error) =>
+    (id: string): Error | undefined =>
+      id === refused ? failure : undefined;
+
+  test.each([400, 413, 422])(
+    'with %i is asked three times, and then gets those behind it',
+    async (status) => {
+      const minutes = await pass(60, always('two', refusalBy[channel](status)));
+      expect(tries(minutes)).toEqual([
+        [1, ['one', 'two']],
+        [6, ['two']],
+        [11, ['two', 'three', 'four']],
+      ]);
+      expect(givenUp(minutes)).toEqual([
+        { channel, change: expect.objectContaining(change('two')), refusedWith: status },
+      ]);
+      const failed = minutes.filter(({ failures }) => failures[channel] !== undefined);
+      expect(failed.map(({ passed }) => passed)).toEqual([1, 6]);
+    },
+  );
+
+  test('is asked three times an hour later, too, when tries are rare', async () => {
+    const away = refusalBy[channel](503);
+    const refused = refusalBy[channel](400);
+    const minutes = await pass(120, (id, passed) =>
+      passed < 60 ? away : id === 'two' ? refused : undefined,
+    );
+    expect(tries(minutes).filter(([passed]) => passed >= 60)).toEqual([
+      [60, ['one', 'two']],
+      [70, ['two']],
+      [80, ['two', 'three', 'four']],
+    ]);
+  });
+
+  test('but takes it a few minutes later has got everything, in order', async () => {
+    const minutes = await pass(60, (id, passed) =>
+      id === 'two' && passed < 6 ? refusalBy[channel](400) : undefined,
+    );
+    expect(tries(minutes)).toEqual([
+      [1, ['one', 'two']],
+      [6, ['two', 'three', 'four']],
+    ]);
+    expect(givenUp(minutes)).toEqual([]);
+  });
+
+  test.each([401, 403, 404, 407, 408, 409, 425, 429, 302, 500, 503])(
+    'with %i holds up those behind it for a day: that is about the way or the moment',
+    async (status) => {
+      const minutes = await pass(24 * 60 + 1, always('two', refusalBy[channel](status)));
+      expect(tries(minutes).slice(0, 3)).toEqual([
+        [1, ['one', 'two']],
+        [2, ['two']],
+        [3, ['two']],
+      ]);
+      expect(minutes.flatMap(({ tried }) => tried).filter((id) => id === 'three')).toEqual([]);
+      expect(givenUp(minutes).map(({ change: { id }, ...how }) => [id, how])).toEqual(
+        ['two', 'three', 'four'].map((id) => [id, { channel }]),
+      );
+    },
+  );
+
+  test('that was away between its refusals has to refuse it three times still', async () => {
+    const minutes = await pass(40, (id, passed) =>
+      id === 'two' ? refusalBy[channel](passed === 1 || passed > 8 ? 400 : 503) : undefined,
+    );
+    expect(tries(minutes)).toEqual([
+      [1, ['one', 'two']],
+      [6, ['two']],
+      [7, ['two']],
+      [8, ['two']],
+      [9, ['two']],
+      [14, ['two', 'three', 'four']],
+    ]);
+  });
+
+  test('is asked three times for each that it refuses', async () => {
+    const refused = refusalBy[channel](400);
+    const minutes = await pass(120, (id) => (['two', 'three'].includes(id) ? refused : undefined));
+    const tried = Map.groupBy(
+      minutes.flatMap((one) => one.tried),
+      (id) => id,
+    );
+    expect([...tried].map(([id, all]) => [id, all.length])).toEqual([
+      ['one', 1],
+      ['two', 3],
+      ['three', 3],
+      ['four', 1],
+    ]);
+  });
+
+  test('holds up no other channel', async () => {
+    const outbox = anOutbox([change('one'), change('two')]);
+    const other = channels.find((one) => one !== channel) ?? channel;
+    const told: string[] = [];
+    const tellers: Partial<Record<Channel, Teller>> = {
+      [channel]: () => Promise.reject(refusalBy[channel](400)),
+      [other]: async ({ id }: FindingChange) => void told.push(id),
+    };
+    await deliver(outbox, tellers, minute(1));
+    expect(told).toEqual(['one', 'two']);
+    expect(await outbox.pending(channel, 9)).toMatchObject([
+      { id: 'one', refused: { times: 1 } },
+      { id: 'two' },
+    ]);
+  });
+});
+
+describe('a refusal that is not the receiver’s', () => {
+  const refusedByTheVault = new RestError('BadParameter', { statusCode: 400 });
+  const refusedSignIn = Object.assign(new Error('invalid_request'), {
+    name: 'AuthenticationError',
+    statusCode: 400,
+  });
+  test.each([
+    { channel: 'webhook' as const, failure: refusedByTheVault },
+    { channel: 'topic' as const, failure: refusedSignIn },
+    { channel: 'topic' as const, failure: new Error('no answer') },
+    { channel: 'webhook' as const, failure: new Error('the webhook did not answer (TimeoutError)') },
+  ])('gives up nothing on the $channel: $failure.message', async ({ channel, failure }) => {
+    const outbox = anOutbox([change('one'), change('two')]);
+    const tell: Teller = () => Promise.reject(failure);
+    for (let passed = 1; passed < 60; passed += 1) {
+      expect((await deliver(outbox, { [channel]: tell }, minute(passed))).givenUp).toEqual([]);
+    }
+    expect((await outbox.pending(channel, 9)).map(({ id }) => id)).toEqual(['one', 'two']);
   });
 });

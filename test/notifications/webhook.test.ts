@@ -2,8 +2,11 @@ import { createHmac } from 'node:crypto';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { AzureKeyCredential, EventGridPublisherClient } from '@azure/eventgrid';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { FindingChange } from '../../src/notifications/change.ts';
+import { cloudEventOf } from '../../src/notifications/cloud-event.ts';
+import { refusedWith } from '../../src/notifications/refusal.ts';
 import { tellWebhook } from '../../src/notifications/webhook.ts';
 
 const KEY = Buffer.from('a key that both of them know').toString('base64');
@@ -93,6 +96,20 @@ describe('the webhook', () => {
     expect(got).toHaveLength(1);
   });
 
+  test.each([
+    { answer: 302, refusal: undefined },
+    { answer: 413, refusal: 413 },
+    { answer: 429, refusal: undefined },
+    { answer: 500, refusal: undefined },
+  ])(
+    'has refused a change for what it is by $refusal when it answers $answer',
+    async ({ answer, refusal }) => {
+      status = answer;
+      const failure = await tell().catch((error: unknown) => error);
+      expect(refusedWith('webhook', failure)).toBe(refusal);
+    },
+  );
+
   test('is named by no error, for its URL may hold a key', async () => {
     const nowhere = tellWebhook(
       { url: 'http://127.0.0.1:1/hook?key=hidden', signingKey: `whsec_${KEY}` },
@@ -101,4 +118,27 @@ describe('the webhook', () => {
     );
     await expect(nowhere).rejects.toThrow(/^the webhook did not answer \(\w+\)$/);
   });
+});
+
+describe('an Event Grid topic', () => {
+  test.each([
+    { answer: 400, refusal: 400 },
+    { answer: 401, refusal: undefined },
+    { answer: 413, refusal: 413 },
+    { answer: 503, refusal: undefined },
+  ])(
+    'has refused a change for what it is by $refusal when it answers $answer',
+    async ({ answer, refusal }) => {
+      status = answer;
+      const options = { retryOptions: { maxRetries: 0 }, allowInsecureConnection: true };
+      const topic = new EventGridPublisherClient(url, 'CloudEvent', new AzureKeyCredential('key'), options);
+      const { id, source, type, subject, data } = cloudEventOf(change);
+      const failure = await topic
+        .send([{ id, source, type, subject, data }])
+        .catch((error: unknown) => error);
+      expect(got).toHaveLength(1);
+      expect(failure).toMatchObject({ name: 'RestError', statusCode: answer });
+      expect(refusedWith('topic', failure)).toBe(refusal);
+    },
+  );
 });

@@ -4,7 +4,6 @@
  * one that crashes is now running, now waiting, now ended. All reasons stand side by side, hence the length.
  */
 import type { KubernetesApi, KubernetesObject } from '../../clients/kubernetes-api.ts';
-import { KubernetesError } from '../../clients/kubernetes-api.ts';
 import type { ResourceKey } from '../../graph/resource.ts';
 import { isReady, type Pod, podsOf } from '../../resources/kinds/pods.ts';
 import type { CheckScope } from '../check.ts';
@@ -13,6 +12,7 @@ import { type Warning, warningsIn } from './events.ts';
 import { putDownTo } from './foreign-template.ts';
 import { blameOf, type Cure, lastWordsOf } from './last-words.ts';
 import { mountTrouble, volumeOf } from './mount-trouble.ts';
+import { logOf } from './pod-log.ts';
 
 export interface PodTrouble {
   readonly id: string;
@@ -60,9 +60,12 @@ export async function troubleInPods(
     return (await warnings).filter(({ involvedObject }) => involvedObject.name === metadata.name);
   };
   const look: Look = { scope, api, namespace, resource, warningsOf };
+  // All at once: a node that is silent about the logs of many pods takes no more time than about that of one.
+  const looks = await Promise.all(
+    [...current, ...older].map((pod) => (isReady(pod) ? restartsOf(look, pod) : troubleOf(look, pod))),
+  );
   const found = new Map<string, PodTrouble>();
-  for (const pod of [...current, ...older]) {
-    const seen = isReady(pod) ? await restartsOf(look, pod) : await troubleOf(look, pod);
+  for (const seen of looks) {
     const trouble = seen && putDownTo(deployment, resource, seen);
     if (trouble && !found.has(`${trouble.resource} ${trouble.id}`))
       found.set(`${trouble.resource} ${trouble.id}`, trouble);
@@ -219,7 +222,7 @@ async function configTrouble(
 
 /** Crashes again and again, or was killed for its memory. */
 async function crashOf(look: Look, pod: Pod, container: Container): Promise<PodTrouble | undefined> {
-  const { scope, resource, namespace } = look;
+  const { scope, api, resource, namespace } = look;
   const { state, lastState, restartCount, name } = container;
   const end = lastState.terminated ?? state.terminated;
   if (!end) return undefined;
@@ -244,8 +247,10 @@ async function crashOf(look: Look, pod: Pod, container: Container): Promise<PodT
   }
   if (!isLooping) return undefined;
   // Also while it waits: by the time that the kubelet is asked, it may have been started once more.
-  const isOfBefore = state.running !== undefined || lastState.terminated !== undefined;
-  const log = (await logOf(look, pod, name, isOfBefore)) ?? end.message;
+  const previous = state.running !== undefined || lastState.terminated !== undefined;
+  const { name: podName } = pod.metadata;
+  const said = await logOf(api, { namespace, name: podName, container: name }, { tailLines: 50, previous });
+  const log = said ?? end.message;
   const blame = blameOf(resource, log);
   const words = blame?.words ?? lastWordsOf(log);
   return {
@@ -276,24 +281,9 @@ async function restartsOf(look: Look, pod: Pod): Promise<PodTrouble | undefined>
   return undefined;
 }
 
-/** A node that has forgotten it, and a container that has not begun, have nothing to say. */
-async function logOf(
-  { api, namespace }: Look,
-  { metadata }: Pod,
-  container: string,
-  previous = false,
-): Promise<string | undefined> {
-  try {
-    return await api.log({ namespace, name: metadata.name, container }, { tailLines: 50, previous });
-  } catch (error) {
-    if (error instanceof KubernetesError && error.status === 400) return undefined;
-    throw error;
-  }
-}
-
 /** Runs, and its probes fail: for what starts slowly that is so for a while. */
 async function unreadiness(look: Look, pod: Pod, resource: ResourceKey): Promise<PodTrouble | undefined> {
-  const { scope, namespace } = look;
+  const { scope, api, namespace } = look;
   const { conditions, containerStatuses } = pod.status;
   const unready = containerStatuses.find(({ ready }) => !ready);
   if (!unready) return undefined;
@@ -305,7 +295,8 @@ async function unreadiness(look: Look, pod: Pod, resource: ResourceKey): Promise
       : isOlderThan(since, UNREADY_MINUTES, scope.now);
   if (!isOverdue) return undefined;
   const [probe] = (await look.warningsOf(pod)).filter(({ reason }) => reason === 'Unhealthy');
-  const log = await logOf(look, pod, unready.name);
+  const { name: podName } = pod.metadata;
+  const log = await logOf(api, { namespace, name: podName, container: unready.name }, { tailLines: 50 });
   const blame = blameOf(resource, log ?? '');
   return {
     id: 'not-ready',

@@ -4,6 +4,7 @@ import { isReady, type Pod, podOf } from '../../resources/kinds/pods.ts';
 import { WEBUI_PORT } from '../../resources/kubernetes/open-webui-service.ts';
 import { type Asked, askPod, askService } from '../kubernetes/ask-service.ts';
 import { databaseBlame } from '../kubernetes/last-words.ts';
+import { logOf } from '../kubernetes/pod-log.ts';
 import { type Link, silenceIn, type Walk, WEBUI } from './link.ts';
 
 /** Each pod has connections of its own, so each is asked. */
@@ -49,14 +50,15 @@ async function podsOf(api: KubernetesApi, namespace: string): Promise<readonly P
   return pods.map(podOf);
 }
 
-/** Of all pods that serve: each has connections of its own. */
+/** Of all pods that serve, as far as they can be read: each has connections of its own. */
 async function lastLog({ api, namespace }: Walk): Promise<string> {
   const running = (await podsOf(api, namespace)).filter(({ status }) =>
     status.containerStatuses.some(({ state }) => state.running !== undefined),
   );
   const logs = await Promise.all(
     running.map(({ metadata }) =>
-      api.log(
+      logOf(
+        api,
         { namespace, name: metadata.name, container: 'open-webui' },
         { tailLines: 100, sinceSeconds: 3600 },
       ),

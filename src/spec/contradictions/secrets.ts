@@ -18,7 +18,8 @@ const credentials: readonly { readonly form: RegExp; readonly what: string }[] =
     what: 'a connection string with a key',
   },
   { form: /-----BEGIN [A-Z ]*PRIVATE KEY-----/, what: 'a private key' },
-  { form: /\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\./, what: 'a token' },
+  // JSON in base64: a signed token, or what cloudflared is started with.
+  { form: /\beyJ[\w+/-]{20,}/, what: 'a token' },
   {
     form: /\b(gh[pousr]_\w{20,}|github_pat_\w{20,}|sk-[\w-]{20,}|xox[abp]-[\w-]{10,}|AKIA[A-Z\d]{16})/,
     what: 'a token',
@@ -36,7 +37,7 @@ const secretSettings: Rule = ({ spec }) =>
     .map((name) =>
       problem(
         fieldOf(['webui', 'config', name]),
-        'looks like a secret; secrets do not belong in the spec, which is stored and shown as given',
+        'looks like a secret, which does not belong in the spec: set it in the admin pages of Open WebUI',
       ),
     );
 

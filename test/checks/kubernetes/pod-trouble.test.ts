@@ -1,5 +1,5 @@
 /** What is said of pods in states that a simulated kubelet does not come into, or not for long. */
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { CheckScope } from '../../../src/checks/check.ts';
 import { troubleInPods } from '../../../src/checks/kubernetes/pod-trouble.ts';
 import { workloadChecks } from '../../../src/checks/kubernetes/workloads.ts';
@@ -12,6 +12,10 @@ import {
 import type { ResourceKey } from '../../../src/graph/resource.ts';
 import { troubleOfPods } from '../../../src/resources/kinds/pods.ts';
 import { specOf } from '../../resources/spec.ts';
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 const NOW = Date.parse('2026-11-24T12:00:00Z');
 const ago = (minutes: number): string => new Date(NOW - minutes * 60_000).toISOString();
@@ -181,14 +185,33 @@ describe('a pod that has ended for good', () => {
 });
 
 describe('a pod that is not ready', () => {
-  test('is told of also where its kubelet has no log of it', async () => {
-    const log = () => Promise.reject(new KubernetesError(400, 'BadRequest', 'container is waiting to start'));
+  test.each([
+    new KubernetesError(400, 'BadRequest', 'container is waiting to start'),
+    new KubernetesError(403, 'Forbidden', 'pods/log is forbidden'),
+    new KubernetesError(500, 'InternalError', 'error dialing backend: No agent available'),
+    new DOMException('The operation was aborted due to timeout', 'TimeoutError'),
+  ])('is told of also where its log cannot be read: $message', async (error) => {
+    const log = () => Promise.reject(error);
     expect(await told({ pods: [unready], log })).toEqual(['kubernetes/open-webui not-ready']);
   });
 
-  test('leaves it to the check to say that it may not read the log', async () => {
-    const refused = new KubernetesError(403, 'Forbidden', 'pods/log is forbidden');
-    await expect(told({ pods: [unready], log: () => Promise.reject(refused) })).rejects.toBe(refused);
+  test('is told of in time also where a node is silent about many of them', async () => {
+    vi.useFakeTimers();
+    const pods = Array.from({ length: 10 }, (_, index) => ({
+      ...unready,
+      metadata: { ...unready.metadata, name: `web-${index}` },
+    }));
+    const found = told({ pods, log: () => new Promise(() => undefined) });
+    await vi.advanceTimersByTimeAsync(5_000);
+    const all = await Promise.race([found, Promise.resolve('nothing was found')]);
+    expect(all).toEqual(['kubernetes/open-webui not-ready']);
+  });
+
+  test('leaves it to the check to say that its pods cannot be listed', async () => {
+    const refused = new KubernetesError(500, 'InternalError', 'etcdserver: no leader');
+    const api = { ...apiOf({ pods: [] }), list: () => Promise.reject(refused) };
+    const scope = scopeOf({ pods: [] });
+    await expect(troubleInPods(scope, api, deployment, 'kubernetes/open-webui')).rejects.toBe(refused);
   });
 
   test('offers the rotation that its log asks for', async () => {
@@ -199,6 +222,25 @@ describe('a pod that is not ready', () => {
       resource: 'azure/postgres-connection-string',
       repair: `POST /api/deployments/${specOf().names.deployment}/rotate?what=postgres-password`,
     });
+  });
+});
+
+describe('a pod that crashes', () => {
+  test('is told of by what its container left behind where its log cannot be read', async () => {
+    const end = { exitCode: 1, finishedAt: ago(1), message: 'PermissionError: [Errno 13] Permission denied' };
+    const pod = podOf({
+      phase: 'Running',
+      conditions: [readiness('False')],
+      containerStatuses: [
+        containerOf(
+          { waiting: { reason: 'CrashLoopBackOff' } },
+          { restartCount: 5, lastState: { terminated: end } },
+        ),
+      ],
+    });
+    const refused = new KubernetesError(500, 'InternalError', 'error dialing backend: No agent available');
+    const log = () => Promise.reject(refused);
+    expect(await told({ pods: [pod], log })).toEqual(['kubernetes/data-volume crashes']);
   });
 });
 
