@@ -5,6 +5,7 @@
 import { systems } from '../checks/check.ts';
 import { rank } from '../checks/rank.ts';
 import { toFailure } from '../clients/cloud-failure.ts';
+import type { Severity } from '../graph/finding.ts';
 import type { GraphShape } from '../graph/plan.ts';
 import type { ResourceKey } from '../graph/resource.ts';
 import type { FindingChange } from '../notifications/change.ts';
@@ -120,17 +121,32 @@ function changesOf(
   const causes = causesOf(after, shape);
   const old = findingsOf(deployment, before);
   const current = findingsOf(deployment, after);
-  const tell = (change: FindingChange['change'], from: typeof old, unless: typeof old): FindingChange[] =>
-    [...from].flatMap(([id, { lastSeenAt: _, ...finding }]) => {
-      if (unless.has(id)) return [];
-      const causedBy = change === 'appeared' ? causes.get(troubleOf(finding)) : undefined;
+  const time = new Date(at).toISOString();
+  const tell = (
+    change: FindingChange['change'],
+    from: typeof old,
+    isSo: (id: string, finding: KnownFinding) => boolean,
+  ): FindingChange[] =>
+    [...from].flatMap(([known, found]) => {
+      if (!isSo(known, found)) return [];
+      const { lastSeenAt: _, ...finding } = found;
+      const causedBy = change === 'cleared' ? undefined : causes.get(troubleOf(finding));
       const cause = causedBy === undefined ? {} : { causedBy };
-      return [
-        { id: `${id}/${change}`, deployment, change, at: new Date(at).toISOString(), finding, ...cause },
-      ];
+      // It may become worse more than once.
+      const id = change === 'worsened' ? `${known}/${change}/${time}` : `${known}/${change}`;
+      return [{ id, deployment, change, at: time, finding, ...cause }];
     });
-  return [...tell('appeared', current, old), ...tell('cleared', old, current)];
+  return [
+    ...tell('appeared', current, (id) => !old.has(id)),
+    ...tell('worsened', current, (id, { severity }) => isWorse(severity, old.get(id)?.severity)),
+    ...tell('cleared', old, (id) => !current.has(id)),
+  ];
 }
+
+const severities: readonly Severity[] = ['info', 'warning', 'error'];
+
+const isWorse = (now: Severity, before: Severity | undefined): boolean =>
+  before !== undefined && severities.indexOf(now) > severities.indexOf(before);
 
 /** Which other failing resource a trouble comes from. */
 function causesOf(records: readonly CheckRecord[], shape: GraphShape): ReadonlyMap<string, ResourceKey> {

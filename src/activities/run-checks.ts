@@ -38,7 +38,7 @@ export const runChecks =
         clients: clientsFor(spec.subscriptionId),
         now: new Date(now),
         known: lastReadyLooks(looks),
-        foundBefore: new Set(before.flatMap(({ findings }) => findings.map(({ id }) => id))),
+        foundBefore: new Map(before.flatMap(({ findings }) => findings.map((found) => [found.id, found]))),
       };
       const wanted = ofSystem.filter((check) => check.isWanted?.(scope) ?? true);
       return { results: await Promise.all(wanted.map((check) => runOne(check, scope, limitMilliseconds))) };

@@ -88,19 +88,23 @@ function summary(system: System, checks: readonly CheckRecord[]): SystemHealth |
   const own = checks.filter((check) => check.system === system);
   const [first] = own;
   if (!first) return undefined;
-  const states = new Set(own.map(({ state }) => state));
+  const states = new Set(own.map(stateOf));
   return {
     system,
     state: states.has('failing') ? 'failing' : states.has('unknown') ? 'unknown' : 'ok',
     checkedAt: first.checkedAt,
-    checks: own.map(({ id, title, state, why }) => ({
-      id,
-      title,
-      state,
-      ...(why === undefined ? {} : { why }),
+    checks: own.map((check) => ({
+      id: check.id,
+      title: check.title,
+      state: stateOf(check),
+      ...(check.why === undefined ? {} : { why: check.why }),
     })),
   };
 }
+
+/** What is only good to know stands under `news`, and fails nothing. */
+const stateOf = ({ state, findings }: CheckRecord): CheckRecord['state'] =>
+  state === 'failing' && findings.every(({ severity }) => severity === 'info') ? 'ok' : state;
 
 /** For where the whole story is one call away. */
 export function healthInShort({ status, why, checkedAt, findings, news }: DeploymentHealth) {

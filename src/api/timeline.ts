@@ -103,7 +103,13 @@ const ofFinding = ({ at, change, finding: { resource, what }, causedBy }: Findin
   kind: 'finding',
   resource,
   ...(causedBy === undefined ? {} : { causedBy }),
-  what: change === 'appeared' ? what : `No more: ${what}`,
+  what: tellings[change](what),
 });
+
+const tellings: Readonly<Record<FindingChange['change'], (what: string) => string>> = {
+  appeared: (what) => what,
+  worsened: (what) => `Worse: ${what}`,
+  cleared: (what) => `No more: ${what}`,
+};
 
 const upperFirst = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);

@@ -4,7 +4,7 @@
  * cannot be looked at is thrown, and becomes `unknown`.
  */
 import type { Clients } from '../clients/clients.ts';
-import type { Notice } from '../graph/finding.ts';
+import type { Finding, Notice } from '../graph/finding.ts';
 import type { ResourceKey } from '../graph/resource.ts';
 import type { Names } from '../naming.ts';
 import type { KnownLooks } from '../orchestrations/activities.ts';
@@ -34,8 +34,8 @@ export interface CheckScope {
   readonly now: Date;
   /** What each resource told when it was last found ready: ids, names, hosts. Nothing in it is fresh. */
   readonly known: KnownLooks;
-  /** Ids of what the checks had found before: what hovers about a threshold is not to come and go. */
-  readonly foundBefore?: ReadonlySet<string>;
+  /** What the checks had found before, by its id: what hovers about a threshold is not to come and go. */
+  readonly foundBefore?: ReadonlyMap<string, Pick<Finding, 'severity' | 'since'>>;
 }
 
 /** What a check found wrong, and with which resource of the stack. */

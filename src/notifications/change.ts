@@ -1,4 +1,4 @@
-/** What others are told: a finding has appeared, or has gone. */
+/** What others are told: a finding has appeared, has become worse, or has gone. */
 import type { Finding } from '../graph/finding.ts';
 import type { ResourceKey } from '../graph/resource.ts';
 
@@ -6,11 +6,11 @@ export interface FindingChange {
   /** The same change has the same id, however often it is told: whoever gets it twice can know. */
   readonly id: string;
   readonly deployment: string;
-  readonly change: 'appeared' | 'cleared';
+  readonly change: 'appeared' | 'worsened' | 'cleared';
   /** ISO 8601. */
   readonly at: string;
   readonly finding: Finding;
-  /** The failing resource that it rested on when it appeared, directly or through others. */
+  /** The failing resource that it rested on then, directly or through others. */
   readonly causedBy?: ResourceKey;
 }
 

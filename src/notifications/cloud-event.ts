@@ -14,6 +14,7 @@ export interface FindingEvent {
 
 const types = {
   appeared: 'OpenWebUI.ControlPlane.FindingAppeared',
+  worsened: 'OpenWebUI.ControlPlane.FindingWorsened',
   cleared: 'OpenWebUI.ControlPlane.FindingCleared',
 } as const;
 

@@ -138,6 +138,18 @@ describe('checks', () => {
     expect(known).toEqual({ outputs, readyAt: minute(0) });
   });
 
+  test('know what they had found, how bad it was, and since when, also when they could not be made since', async () => {
+    await round(finds(stopped), 0);
+    await round(fails, 5);
+    let before: unknown;
+    const looks = aCheck('server', async ({ foundBefore }) => {
+      before = foundBefore?.get('stopped');
+      return [];
+    });
+    await round([looks], 10);
+    expect(before).toMatchObject({ severity: 'error', since: iso(0) });
+  });
+
   test('of a deployment that is not known are unknown', async () => {
     const input = { deployment: 'nobody', system: 'database', now: START };
     expect(await runChecks(store, () => ({}) as Clients, finds())(input)).toMatchObject({
@@ -200,6 +212,21 @@ describe('a finding', () => {
     await round(finds(stopped, { ...stopped, id: 'missing', resource: 'azure/postgres-database' }), 0);
     const causes = (await store.health.history(name)).map(({ finding, causedBy }) => [finding.id, causedBy]);
     expect(Object.fromEntries(causes)).toEqual({ stopped: undefined, missing: 'azure/postgres-server' });
+  });
+
+  test('is told once more when it becomes worse, and not when it becomes less so', async () => {
+    const severities = ['info', 'warning', 'warning', 'error', 'warning'] as const;
+    for (const [index, severity] of severities.entries())
+      await round(finds({ ...stopped, severity }), 5 * index);
+    const told = (await store.health.history(name)).map(({ change, finding }) => [change, finding.severity]);
+    expect(told).toEqual([
+      ['worsened', 'error'],
+      ['worsened', 'warning'],
+      ['appeared', 'info'],
+    ]);
+    const ids = (await store.health.history(name)).map(({ id }) => id);
+    expect(new Set(ids).size).toBe(3);
+    expect(await checks()).toMatchObject([{ findings: [{ since: iso(0), severity: 'warning' }] }]);
   });
 
   test('is told on each channel until that has been settled', async () => {
@@ -372,6 +399,22 @@ describe('the health API', () => {
       expect.objectContaining({ name, status: 'failing', findings: { error: 1, warning: 0 } }),
     );
     expect((await health(26)).body).toMatchObject({ status: 'unknown', why: 'not checked for too long' });
+  });
+
+  test('tells as news what is only good to know, and of nothing that fails', async () => {
+    await stand();
+    await round(finds({ ...stopped, severity: 'info' }), 0);
+    expect((await health(1)).body).toMatchObject({
+      status: 'healthy',
+      findings: [],
+      news: [{ id: 'stopped' }],
+      systems: [{ state: 'ok', checks: [{ id: 'server', state: 'ok' }] }],
+    });
+    await round(finds({ ...stopped, severity: 'info' }, { ...stopped, id: 'other', severity: 'warning' }), 5);
+    expect((await health(6)).body).toMatchObject({
+      status: 'degraded',
+      systems: [{ state: 'failing', checks: [{ id: 'server', state: 'failing' }] }],
+    });
   });
 
   test('takes a request to check, also while one is running, and not for a stranger', async () => {

@@ -70,6 +70,7 @@ const happened: Happened = {
   ],
   findings: [
     { id: 'a', deployment: 'chat', at: at(5), change: 'appeared', finding, causedBy: 'azure/cluster' },
+    { id: 'w', deployment: 'chat', at: at(8), change: 'worsened', finding },
     { id: 'b', deployment: 'chat', at: at(7), change: 'cleared', finding },
   ],
 };
@@ -77,6 +78,7 @@ const happened: Happened = {
 test('everything is in one list, newest first, each with who or what was behind it', () => {
   const told = timelineOf(happened, 100).map(({ at: time, kind, what }) => [time.slice(14, 16), kind, what]);
   expect(told).toEqual([
+    ['08', 'finding', 'Worse: Ollama does not answer.'],
     ['07', 'finding', 'No more: Ollama does not answer.'],
     ['06', 'drift', 'It was removed.'],
     ['05', 'finding', 'Ollama does not answer.'],
@@ -89,9 +91,9 @@ test('everything is in one list, newest first, each with who or what was behind 
 
 test('a finding tells what it comes from', () => {
   const findings = timelineOf(happened, 100).filter(({ kind }) => kind === 'finding');
-  expect(findings.map(({ causedBy }) => causedBy)).toEqual([undefined, 'azure/cluster']);
+  expect(findings.map(({ causedBy }) => causedBy)).toEqual([undefined, undefined, 'azure/cluster']);
 });
 
 test('no more are given than were asked for', () => {
-  expect(timelineOf(happened, 2).map(({ kind }) => kind)).toEqual(['finding', 'drift']);
+  expect(timelineOf(happened, 2).map(({ kind }) => kind)).toEqual(['finding', 'finding']);
 });

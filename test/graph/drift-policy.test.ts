@@ -199,7 +199,9 @@ describe('a pause', () => {
   });
 });
 
-const paths = fc.uniqueArray(fc.constantFrom('', 'backup', 'backup.days', 'storage', 'tags.a'), { minLength: 1 });
+const paths = fc.uniqueArray(fc.constantFrom('', 'backup', 'backup.days', 'storage', 'tags.a'), {
+  minLength: 1,
+});
 const asked = fc.record({
   differences: paths.map((all) => all.map(difference)),
   rules: fc.array(

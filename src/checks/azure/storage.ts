@@ -8,9 +8,10 @@ import { findAccount, neededVault } from './parts.ts';
 import { zoneCheck } from './zone.ts';
 
 const GIB = 1024 ** 3;
-/** Parts of the quota. */
-const NEARLY_FULL = 0.85;
-const FULL = 0.95;
+const SHARE_FULL = 'file-share-full';
+/** Parts of the quota. What has been told is over only below `until`: uploads come and go. */
+const NEARLY_FULL = { from: 0.85, until: 0.8 };
+const FULL = { from: 0.95, until: 0.9 };
 
 const breaksMount =
   'Pods of Open WebUI that start cannot mount their data and stay in ContainerCreating; uploads fail in those that run.';
@@ -161,14 +162,14 @@ export const fileShareCheck: Check = {
     const findings: CheckFinding[] = [];
     const quota = found.shareQuota ?? wanted;
     const part = (found.shareUsageBytes ?? 0) / (quota * GIB);
-    if (part > NEARLY_FULL) {
-      const isFull = part > FULL;
+    const isFull = isAbove(part, FULL, scope.foundBefore?.get(SHARE_FULL)?.severity === 'error');
+    if (isFull || isAbove(part, NEARLY_FULL, scope.foundBefore?.has(SHARE_FULL))) {
       findings.push({
         ...common,
-        id: isFull ? 'file-share-full' : 'file-share-nearly-full',
+        id: SHARE_FULL,
         severity: isFull ? 'error' : 'warning',
         what: `The file share ${name} is ${isFull ? 'full, or as good as' : 'nearly full'}.`,
-        evidence: `More than ${(isFull ? FULL : NEARLY_FULL) * 100} % of its ${quota} GiB are in use (shareUsageBytes).`,
+        evidence: `More than ${(isFull ? FULL : NEARLY_FULL).until * 100} % of its ${quota} GiB are in use (shareUsageBytes).`,
         breaks: isFull
           ? 'Uploads fail: no space left on device.'
           : 'Nothing yet; uploads fail once it is full.',
@@ -190,6 +191,9 @@ export const fileShareCheck: Check = {
     return findings;
   },
 };
+
+const isAbove = (part: number, { from, until }: typeof FULL, wasAbove = false): boolean =>
+  part > (wasAbove ? until : from);
 
 /** The two keys and the vault's are compared here and go nowhere. */
 export const storedKey: Check = {

@@ -6,6 +6,7 @@
  * site does not answer. That the database is written and that a model speaks are checks of their own.
  */
 import type { SiteAnswer } from '../../clients/site.ts';
+import { type FailureError, fatal } from '../../graph/failure.ts';
 import type { ResourceKey } from '../../graph/resource.ts';
 import { siteService } from '../../resources/cloudflare/ingress-rules.ts';
 import type { Check, CheckFinding, CheckScope } from '../check.ts';
@@ -95,6 +96,8 @@ const edge: Link = {
   name: 'the public site',
   async look({ scope, site: asked }) {
     const site = await asked;
+    // Those behind it would otherwise take the place of what was found of it.
+    if (site.isChallenged && wasBrokenAt(scope, ['site'])) throw unseen();
     if (site.isServed || site.isChallenged) return undefined;
     const [resource, remedy] = edgeOf(scope, site.said);
     return {
@@ -187,20 +190,47 @@ export const canAUserChat: Check = {
       if (broken) return [findingOf(broken, answered)];
       answered.push(name);
     }
-    return (await site).isChallenged ? [challenged(scope)] : [];
+    if (!(await site).isChallenged) return [];
+    if (wasBrokenAt(scope, seenThroughChallenges)) return [challenged(scope)];
+    throw unseen();
   },
 };
 
+const brokenAt = (id: string): string => `chain-broken-at-${id}`;
+const wasBrokenAt = ({ foundBefore }: CheckScope, ids: readonly string[]): boolean =>
+  ids.some((id) => foundBefore?.has(brokenAt(id)));
+
 /** That the name leads to Cloudflare is shown by the challenge; who stands behind it, by the links inside the cluster. */
+const seenThroughChallenges = [
+  'site-name',
+  'connector',
+  'service',
+  'open-webui',
+  'database',
+  'ollama',
+  'model',
+];
+
+const unseenSite =
+  'Cloudflare challenges the control plane, so whether it serves the site to browsers cannot be seen';
+/** https://developers.cloudflare.com/bots/get-started/bot-fight-mode/ */
+const letThrough =
+  'Let the outbound address of the control plane through: Security, WAF, an IP Access rule that allows it, or a custom rule with the action Skip, which Bot Fight Mode does not heed; or switch Bot Fight Mode or Under Attack Mode off.';
+
+const unseen = (): FailureError => fatal('SiteChallenged', `${unseenSite}. ${letThrough}`);
+
+/**
+ * In the place of a link that was broken and is seen to answer again: what is thrown instead would keep that for as long as
+ * the challenge lasts. That the site is served has not been seen, hence it is no mere news.
+ */
 const challenged = ({ spec }: CheckScope): CheckFinding => ({
   id: 'site-challenged',
   resource: 'cloudflare/dns-record',
-  severity: 'info',
-  what: 'Cloudflare challenges the control plane, so whether it serves the site to browsers cannot be seen.',
+  severity: 'warning',
+  what: `${unseenSite}.`,
   evidence: `https://${spec.tunnel.hostName}/ answers with cf-mitigated: challenge; all links inside the cluster answer.`,
   breaks: 'Nothing that is known: browsers pass the challenge.',
-  remedy:
-    'Let the outbound address of the control plane through: Security, WAF, Custom rules with the action Skip; or switch Bot Fight Mode or Under Attack Mode off.',
+  remedy: letThrough,
 });
 
 function findingOf(
@@ -209,7 +239,7 @@ function findingOf(
 ): CheckFinding {
   const before = answered.length > 0 ? `before it answered: ${answered.join(', ')}` : 'it is the first link';
   return {
-    id: `chain-broken-at-${id}`,
+    id: brokenAt(id),
     resource,
     severity: 'error',
     what,

@@ -167,13 +167,15 @@ export const dataFaults: readonly Fault[] = [
   },
   {
     what: 'The share is nearly full',
-    finding: 'azure/file-share file-share-nearly-full',
+    finding: 'azure/file-share file-share-full',
+    evidence: /^More than 80 %/,
     break: (clouds) => fill(clouds, 0.9),
     mend: (clouds) => fill(clouds, 0.5),
   },
   {
     what: 'The share is full',
     finding: 'azure/file-share file-share-full',
+    evidence: /^More than 90 %/,
     break: (clouds) => fill(clouds, 0.99),
     mend: (clouds) => fill(clouds, 0.5),
   },

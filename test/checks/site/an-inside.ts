@@ -38,9 +38,9 @@ const slice: KubernetesObject = {
 
 /** All that is asked for is well unless `reply` says otherwise; what is asked is remembered. */
 export function anInside(
-  parts: { readonly reply?: Reply; readonly pods?: number } = {},
+  parts: { readonly reply?: Reply; readonly pods?: number; readonly log?: KubernetesApi['log'] } = {},
 ): KubernetesApi & { readonly asked: readonly Question[] } {
-  const { reply = () => undefined, pods = 1 } = parts;
+  const { reply = () => undefined, pods = 1, log = async () => '' } = parts;
   const asked: Question[] = [];
   const answer = async (question: Question): Promise<ProxyAnswer> => {
     asked.push(question);
@@ -56,7 +56,7 @@ export function anInside(
       if (kind === 'EndpointSlice') return [slice];
       return Array.from({ length: pods }, (_, index) => pod(labels.replace('app=', ''), index));
     },
-    log: async () => '',
+    log,
     requestService: ({ name }, request) => answer({ whom: name, ...request }),
     requestPod: ({ name, port }, request) => answer({ whom: `${name}:${port}`, ...request }),
   };
