@@ -24,7 +24,7 @@ const holders: Readonly<Partial<Record<ResourceKey, Holder>>> = {
   'azure/file-share': { lost: ['azure/file-share'], why: empty },
   'entra/application': {
     lost: ['entra/application'],
-    why: 'by another in its place nobody who has signed in so far would get back to their account',
+    why: 'with another in its place nobody who has signed in so far would get back to their account',
   },
 };
 
