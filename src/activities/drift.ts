@@ -132,7 +132,13 @@ function held(
     outputs: { ...look?.outputs, ...seen.outputs },
     differences: verdicts.map(({ difference }) => difference),
     held: verdicts.map(({ difference }) => difference.path),
-    notices: noticesOf(record.name, key, title, verdicts),
+    // That we wish for something else by now is no news to anybody.
+    notices: noticesOf(
+      record.name,
+      key,
+      title,
+      verdicts.filter(({ difference }) => !isWishMark(difference.path)),
+    ),
     ...(isOnlyDrift && look?.wish !== undefined ? { wish: wishToo(wrong, look.wish, reads) } : {}),
   };
 }

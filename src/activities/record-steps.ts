@@ -48,7 +48,9 @@ export const recordSteps =
           title: resource?.title ?? step.key,
           ordinal: wanted.findIndex(({ key }) => key === step.key),
           waitsFor: waitsFor.get(step.key) ?? [],
-          ...(held.length > 0 ? { reason: notices.map(({ what }) => what).join(' ') } : {}),
+          ...(held.length > 0 && notices.length > 0
+            ? { reason: notices.map(({ what }) => what).join(' ') }
+            : {}),
           ...(findings.length > 0 ? { findings } : {}),
           ...(startedAt === undefined ? {} : { startedAt: isoTime(startedAt) }),
           ...(readyAt === undefined ? {} : { readyAt: isoTime(readyAt) }),
@@ -106,10 +108,11 @@ function asNotice(
   { key, failure }: StepProgress,
   resource: StackResource | undefined,
 ): Notice {
+  const [title, message] = [resource?.title ?? key, failure?.message ?? 'failed'];
   return {
     id: failure?.code ?? 'failed',
     severity: 'error',
-    what: `${resource?.title ?? key}: ${failure?.message ?? 'failed'}`,
+    what: message.startsWith(title) ? message : `${title}: ${message}`,
     evidence: failure?.code ?? '',
     breaks: 'it is not as asked, and what depends on it is not looked after',
     remedy: `Put right what is said here. The next regular look then goes on; at once: POST /api/deployments/${deployment}/repair`,

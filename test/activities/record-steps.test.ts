@@ -65,6 +65,12 @@ describe('what was noticed about a resource', () => {
     expect(await record({ outputs: {} })).not.toHaveProperty('reason');
   });
 
+  test('is told once where the failure names the resource itself', async () => {
+    const failure = { kind: 'fatal', code: 'HeldBack', message: 'Kubernetes version is gone' } as const;
+    const failed = await record({ state: 'failed', failure });
+    expect(failed?.findings).toMatchObject([{ what: 'Kubernetes version is gone' }]);
+  });
+
   test('is its failure, too, in plain words', async () => {
     const failure = { kind: 'fatal', code: 'NodeResourceGroupLocked', message: 'AKS locks it' } as const;
     const failed = await record({ state: 'failed', failure });

@@ -48,7 +48,7 @@ export const registration: Check = {
           evidence: `Microsoft Graph finds no application of the uniqueName ${scope.names.application}.`,
           breaks: nobody,
           remedy:
-            'One that was deleted less than 30 days ago can be restored in the portal: Microsoft Entra ID, App registrations, Deleted applications. Otherwise have it made anew.',
+            'Restore it, which can be done for 30 days: Microsoft Entra ID, App registrations, Deleted applications. With a new one nobody who has signed in so far gets back to their account; have it made only where that does not matter.',
         },
       ];
     }
