@@ -2,7 +2,7 @@
  * What is to become of a resource that is not as asked: it is pushed, or left alone because of a pause, a rule or a fight.
  * Differences that somebody else made are remembered before anything is done about them.
  */
-import { hasGrown } from '../graph/drift-defaults.ts';
+import { hasGrown, mayBeHidden } from '../graph/drift-defaults.ts';
 import { type DriftDecision, decideDrift, pauseOf, whyPaused } from '../graph/drift-policy.ts';
 import type { Failure } from '../graph/failure.ts';
 import type { Difference, Observed, Outputs, ResourceKey } from '../graph/resource.ts';
@@ -91,6 +91,11 @@ export async function holdBack(wrong: Wrong): Promise<Held> {
   }
   const adopted = decision.verdicts.filter(({ treatment }) => treatment === 'adopt');
   if (adopted.length > 0) return { result: await takeOver(wrong, adopted) };
+  const missing = earlier.find((known) => known.path === '' && isUnsettled(known));
+  if (isGone && mayBeHidden(key, missing ? new Date(missing.since) : now, now)) {
+    const reason = `${wrong.title} is not shown, and counts as gone when that stays so`;
+    return { result: { kind: 'waiting', did: 'nothing', reason } };
+  }
   const isOnlyDrift = drifted.length === differences.length;
   return { result: held(wrong, decision, look, isOnlyDrift) };
 }

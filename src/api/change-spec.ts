@@ -3,16 +3,17 @@
  * stored is what people wrote, without defaults, so that a default that changes later still reaches them.
  */
 import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions';
+import type { Rule } from '../spec/contradictions.ts';
 import { parseSpec } from '../spec/parse-spec.ts';
 import { type Problem, problem } from '../spec/problem.ts';
 import type { DeploymentSpec, DeploymentSpecInput } from '../spec/spec.ts';
 import { obstacleTo } from '../store/admission.ts';
 import { ConflictError, type DeploymentRecord, type Store } from '../store/store.ts';
 import { findDeployment } from './find-deployment.ts';
-import { noSuchDeployment } from './on-deployment.ts';
+import { noSuchDeployment, outdatedSpec } from './on-deployment.ts';
 import { preconditionHolds, preconditionOf } from './precondition.ts';
 import { type ProblemDetails, type ProblemKind, refuse } from './problem.ts';
-import { isResourceKey } from './resource-keys.ts';
+import { isResourceKey, NO_KEY } from './resource-keys.ts';
 import type { ApiDependencies } from './respond.ts';
 
 export type SpecChange =
@@ -82,8 +83,7 @@ export async function changeSpec(
     }
     const stored = parseSpec(found.name, found.spec);
     if (!stored.ok) {
-      const detail = 'The stored spec is not valid by the rules of today: PUT it anew.';
-      return refusal('invalid-spec', { detail, errors: stored.problems });
+      return refusal('invalid-spec', { ...outdatedSpec, errors: stored.problems });
     }
     const edited = edit(found.spec, stored.spec);
     if ('errors' in edited) {
@@ -102,17 +102,10 @@ export async function changeSpec(
   return refusal('changed-meanwhile', { detail: 'Nothing was written: others keep changing the spec.' });
 }
 
-/** The spec alone cannot know: it says nothing of how its wishes are made true. */
-const unknownResources = ({ drift }: DeploymentSpec): readonly Problem[] =>
-  drift.rules.flatMap(({ resource }, index) =>
-    isResourceKey(resource)
-      ? []
-      : [
-          problem(
-            `drift.rules[${index}].resource`,
-            'must be the key of a resource, such as azure/postgres-server',
-          ),
-        ],
+/** A rule about what there is not would never apply. The spec alone cannot know. */
+const rulesHaveResources: Rule = ({ spec }) =>
+  spec.drift.rules.flatMap(({ resource }, index) =>
+    isResourceKey(resource) ? [] : [problem(`drift.rules[${index}].resource`, NO_KEY)],
   );
 
 async function check(
@@ -123,18 +116,13 @@ async function check(
   input: unknown,
   { of, fields = {} }: { readonly of?: string; readonly fields?: Readonly<Record<string, string>> } = {},
 ): Promise<Checked> {
-  const parsed = parseSpec(name, input);
+  const parsed = parseSpec(name, input, [rulesHaveResources]);
   if (!parsed.ok) {
     const isOfRequest = parsed.problems.every(({ field }) => Object.hasOwn(fields, field));
     const kind = isOfRequest ? 'invalid-request' : 'invalid-spec';
     const detail = 'Every field that is at fault is named in errors.';
     const errors = parsed.problems.map(({ field, message }) => ({ field: fields[field] ?? field, message }));
     return { ok: false, refusal: refuse(request, context, kind, { detail, errors }) };
-  }
-  const unknown = unknownResources(parsed.spec);
-  if (unknown.length > 0) {
-    const detail = 'A rule about what does not exist would never apply.';
-    return { ok: false, refusal: refuse(request, context, 'invalid-spec', { detail, errors: unknown }) };
   }
   const obstacle = await obstacleTo(store, name, parsed);
   if (obstacle?.kind === 'too-large') {

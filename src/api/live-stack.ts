@@ -7,6 +7,7 @@ import { type Names, namesOf } from '../naming.ts';
 import { parseSpec } from '../spec/parse-spec.ts';
 import type { DeploymentSpec } from '../spec/spec.ts';
 import type { DeploymentRecord } from '../store/store.ts';
+import { outdatedSpec } from './on-deployment.ts';
 import { refuse } from './problem.ts';
 import type { CloudDependencies } from './respond.ts';
 
@@ -41,10 +42,7 @@ export async function atCloud(
   } catch (error) {
     const { code, message } = toFailure(error);
     if (code === 'UnexpectedError') throw error;
-    if (code === 'InvalidSpec') {
-      const detail = 'The stored spec is not valid by the rules of today: PUT it anew.';
-      return refuse(request, context, 'invalid-spec', { detail });
-    }
+    if (code === 'InvalidSpec') return refuse(request, context, 'invalid-spec', outdatedSpec);
     return refuse(request, context, 'not-answered', { detail: `${code}: ${message}` });
   }
 }

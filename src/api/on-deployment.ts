@@ -6,6 +6,7 @@ import { refuse } from './problem.ts';
 import { answering } from './respond.ts';
 
 export const noSuchDeployment = { detail: 'There is no deployment of this name.' };
+export const outdatedSpec = { detail: 'The stored spec is not valid by the rules of today: PUT it anew.' };
 
 export const onDeployment = (
   store: Store,

@@ -9,7 +9,7 @@ import { parseSpec } from '../spec/parse-spec.ts';
 import { problem } from '../spec/problem.ts';
 import { askedBody } from './asked-body.ts';
 import { enterOperation } from './enter-operation.ts';
-import { onDeployment } from './on-deployment.ts';
+import { onDeployment, outdatedSpec } from './on-deployment.ts';
 import { refuse } from './problem.ts';
 import type { ApiDependencies } from './respond.ts';
 
@@ -26,8 +26,7 @@ export const postRestart = (dependencies: ApiDependencies): HttpHandler =>
     const key: ResourceKey = `kubernetes/${workload}`;
     const parsed = parseSpec(found.name, found.spec);
     if (!parsed.ok) {
-      const detail = 'The stored spec is not valid by the rules of today: PUT it anew.';
-      return refuse(request, context, 'invalid-spec', { detail, errors: parsed.problems });
+      return refuse(request, context, 'invalid-spec', { ...outdatedSpec, errors: parsed.problems });
     }
     const wanted = wantedResources({ spec: parsed.spec, names: namesOf(found.name, parsed.spec) });
     if (!wanted.some((resource) => resource.key === key)) {

@@ -12,6 +12,8 @@ interface Holder {
   readonly lost: readonly ResourceKey[];
   /** Why another in its place is no help. */
   readonly why: string;
+  /** Minutes for which its cloud may not show what is there: it answers from copies that lag. */
+  readonly mayBeHidden?: number;
 }
 
 const empty = 'an empty one in its place would hide the loss of what was in it';
@@ -25,6 +27,7 @@ const holders: Readonly<Partial<Record<ResourceKey, Holder>>> = {
   'entra/application': {
     lost: ['entra/application'],
     why: 'with another in its place nobody who has signed in so far would get back to their account',
+    mayBeHidden: 5,
   },
 };
 
@@ -71,6 +74,10 @@ export const holdsData = (key: ResourceKey): boolean => lostWith(key) !== undefi
 
 /** What would have to be made anew together with what is gone; undefined when nothing is lost by making it anew. */
 export const lostWith = (key: ResourceKey): readonly ResourceKey[] | undefined => holders[key]?.lost;
+
+/** Whether it may still be there although it has not been shown since then. */
+export const mayBeHidden = (key: ResourceKey, since: Date, now: Date): boolean =>
+  now.getTime() - since.getTime() < (holders[key]?.mayBeHidden ?? 0) * 60_000;
 
 export const whyNotAnew = (key: ResourceKey): string | undefined => holders[key]?.why;
 

@@ -1,6 +1,6 @@
 /** The one way from what a user wrote to a spec that makes sense, or to everything that is wrong with it at once. */
 import { namesOf } from '../naming.ts';
-import { contradictions } from './contradictions.ts';
+import { contradictions, type Rule } from './contradictions.ts';
 import { fieldOf, type Problem, problem } from './problem.ts';
 import { schemaProblems } from './schema-problems.ts';
 import {
@@ -23,8 +23,11 @@ const standIns: Pick<DeploymentSpecInput, 'subscriptionId' | 'tenantId' | 'regis
   tunnel: { accountId: '0'.repeat(32), zoneId: '0'.repeat(32), hostName: 'host.example.com' },
 };
 
-/** Checks a deployment's name and spec. Never throws; problems come in the spec's own order, most basic first. */
-export function parseSpec(name: string, input: unknown): ParsedSpec {
+/**
+ * Checks a deployment's name and spec, and `more` that only the caller knows. Never throws; problems come in the spec's own
+ * order, most basic first.
+ */
+export function parseSpec(name: string, input: unknown, more: readonly Rule[] = []): ParsedSpec {
   const nameProblems = (deploymentName.safeParse(name).error?.issues ?? []).map(({ message }) =>
     problem('name', message),
   );
@@ -34,14 +37,19 @@ export function parseSpec(name: string, input: unknown): ParsedSpec {
     ...unusableNames(input, []),
     ...schemaProblems(parsed.error?.issues ?? [], input),
   ];
-  const problems = [...formProblems, ...contradictionsOf(name, input, formProblems)];
+  const problems = [...formProblems, ...contradictionsOf(name, input, formProblems, more)];
   return parsed.success && problems.length === 0
     ? { ok: true, spec: parsed.data, given: input as DeploymentSpecInput }
     : { ok: false, problems };
 }
 
 /** Looks for contradictions in the sections that are well-formed, even when others are not. */
-function contradictionsOf(name: string, input: unknown, found: readonly Problem[]): readonly Problem[] {
+function contradictionsOf(
+  name: string,
+  input: unknown,
+  found: readonly Problem[],
+  more: readonly Rule[],
+): readonly Problem[] {
   if (typeof input !== 'object' || input === null || Array.isArray(input)) return [];
   const faulty = new Set(found.map(({ field }) => sectionOf(field)));
   const sound = Object.fromEntries(
@@ -52,7 +60,8 @@ function contradictionsOf(name: string, input: unknown, found: readonly Problem[
   const given = { ...standIns, ...sound };
   const parsed = deploymentSpecSchema.safeParse(given);
   if (!parsed.success) return [];
-  return contradictions({ spec: parsed.data, given, names: namesOf(name, parsed.data) }).filter(
+  const subject = { spec: parsed.data, given, names: namesOf(name, parsed.data) };
+  return [...contradictions(subject), ...more.flatMap((rule) => rule(subject))].filter(
     ({ field }) => !faulty.has(sectionOf(field)),
   );
 }

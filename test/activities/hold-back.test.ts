@@ -119,8 +119,11 @@ describe('what holds data and is gone', () => {
     expect(await look(key, 'absent', others)).toBe(isPushed);
   });
 
-  test('is not made anew where it is who people are known by', async () => {
+  test('is not made anew where it is who people are known by, and counts as gone only when that stays so', async () => {
     await wasReady('entra/application');
+    for (let minutes = 0; minutes < 5; minutes += 1) {
+      expect(await look('entra/application', 'absent')).toMatchObject({ kind: 'waiting', did: 'nothing' });
+    }
     expect(await look('entra/application', 'absent')).toMatchObject({
       kind: 'failed',
       failure: { code: 'HeldBack', message: expect.stringContaining('get back to their account') },

@@ -175,6 +175,8 @@ describe('what is refused', () => {
     const answer = await api.putSpec(name, { ...spec, drift: { rules } });
     expect(answer.status).toBe(400);
     expect(fieldsOf(answer.body)).toEqual(['drift.rules[1].resource']);
+    const both = await api.putSpec(name, { ...spec, colour: 'red', drift: { rules } });
+    expect(fieldsOf(both.body)).toEqual(['colour', 'drift.rules[1].resource']);
     expect(await store.findDeployment(name)).toBeUndefined();
   });
 
